@@ -1,0 +1,5 @@
+export * from "./address.ts";
+export * from "./halves.ts";
+export * from "./hex.ts";
+export * from "./log2.ts";
+export * from "./range.ts";

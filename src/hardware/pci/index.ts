@@ -1,0 +1,1 @@
+export * from "./dma-request.ts";
