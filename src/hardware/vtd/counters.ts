@@ -1,0 +1,13 @@
+/** What a unit has done so far. */
+export class Counters {
+  /** Page-table entries read. */
+  tableReads = 0;
+  /** Root, context and PASID entries read. */
+  structureReads = 0;
+  /** Translations that needed a walk. */
+  walks = 0;
+  /** Accessed, dirty and extended-accessed updates made. */
+  flagUpdates = 0;
+  /** Requests refused. */
+  faults = 0;
+}

@@ -1,0 +1,253 @@
+import { NO_PASID, UNTRANSLATED } from "../pci/dma-request.ts";
+import { Context, ContextCache } from "./context-cache.ts";
+import type { FaultSite } from "./fault.ts";
+import { PasidCache, PasidLine } from "./pasid-cache.ts";
+import {
+  CONTEXT_ENTRY,
+  SCALABLE_CONTEXT_ENTRY,
+  TT_DEVICE_TLB,
+  TT_PASS_THROUGH,
+} from "./spec/context-entry.ts";
+import { PASID_DIRECTORY_ENTRY, PASID_ENTRY } from "./spec/pasid-entry.ts";
+import { ROOT_ENTRY, SCALABLE_ROOT_HALF } from "./spec/root-entry.ts";
+import { StructureReader } from "./structure-reader.ts";
+import { FIRST_STAGE, NESTED, PASS_THROUGH, SECOND_STAGE, Target } from "./target.ts";
+import type { WalkParts } from "./walk-parts.ts";
+
+/** What the context and PASID caches are made of. */
+export interface DeviceTablesOptions {
+  /** log2 of the lines, or -1 for no cache. */
+  readonly contextsLg2: number;
+  readonly pasidsLg2: number;
+}
+
+/**
+ * From a requester ID and a PASID to how its requests are translated: root
+ * table, context table and, in scalable mode, PASID directory and PASID table
+ * (§3.4, §9.1 to §9.6). `resolve` leaves its answer in `target` and `context`.
+ */
+export class DeviceTables {
+  readonly contexts: ContextCache | undefined;
+  readonly pasids: PasidCache | undefined;
+  /** Answer: how the request is translated. */
+  target: Target;
+  /** Answer: the device's context entry. */
+  context: Context = new Context();
+  /** The reader whose entry was looked at last. */
+  reading: StructureReader<string>;
+  readonly #parts: WalkParts;
+  readonly #site: FaultSite;
+  readonly #root: StructureReader<keyof typeof ROOT_ENTRY.fields>;
+  readonly #half: StructureReader<keyof typeof SCALABLE_ROOT_HALF.fields>;
+  readonly #legacy: StructureReader<keyof typeof CONTEXT_ENTRY.fields>;
+  readonly #scalable: StructureReader<keyof typeof SCALABLE_CONTEXT_ENTRY.fields>;
+  readonly #directory: StructureReader<keyof typeof PASID_DIRECTORY_ENTRY.fields>;
+  readonly #entry: StructureReader<keyof typeof PASID_ENTRY.fields>;
+  /** Where entries are decoded that no cache keeps. */
+  readonly #looseContext = new Context();
+  readonly #loosePasid = new PasidLine();
+  readonly #legacyTarget = new Target();
+
+  constructor(parts: WalkParts, site: FaultSite, options: DeviceTablesOptions) {
+    const { capabilities, memory, counters, trace } = parts;
+    this.#parts = parts;
+    this.#site = site;
+    this.#root = new StructureReader(ROOT_ENTRY, capabilities, memory, counters, trace);
+    this.#half = new StructureReader(SCALABLE_ROOT_HALF, capabilities, memory, counters, trace);
+    this.#legacy = new StructureReader(CONTEXT_ENTRY, capabilities, memory, counters, trace);
+    this.#scalable = new StructureReader(SCALABLE_CONTEXT_ENTRY, capabilities, memory, counters, trace);
+    this.#directory = new StructureReader(PASID_DIRECTORY_ENTRY, capabilities, memory, counters, trace);
+    this.#entry = new StructureReader(PASID_ENTRY, capabilities, memory, counters, trace);
+    this.contexts = options.contextsLg2 < 0 ? undefined : new ContextCache(options.contextsLg2);
+    this.pasids = options.pasidsLg2 < 0 ? undefined : new PasidCache(options.pasidsLg2);
+    this.target = this.#legacyTarget;
+    this.reading = this.#root;
+  }
+
+  /**
+   * @param rootPfn frame of the root table
+   * @param pasid `NO_PASID` for a request without one
+   * @returns 0 or the fault's code
+   */
+  resolve(rootPfn: number, legacy: boolean, source: number, pasid: number, addressType: number): number {
+    if (legacy && pasid !== NO_PASID) return 0x31;
+    const code = this.#findContext(rootPfn, legacy, source);
+    if (code !== 0) return code;
+    if (this.context.fpd) this.#site.fpd = true;
+    return legacy
+      ? this.#resolveLegacy(addressType)
+      : this.#resolveScalable(source, pasid, addressType);
+  }
+
+  #resolveLegacy(addressType: number): number {
+    const { context } = this;
+    if (addressType !== UNTRANSLATED && !context.deviceTlb) return 0x0d;
+    const target = this.#legacyTarget;
+    target.type = context.translationType === TT_PASS_THROUGH ? PASS_THROUGH : SECOND_STAGE;
+    target.legacy = true;
+    target.domain = context.domain;
+    target.secondStageLevels = context.levels;
+    target.secondStagePfn = context.pfn;
+    this.target = target;
+    return 0;
+  }
+
+  #resolveScalable(source: number, pasid: number, addressType: number): number {
+    const { context } = this;
+    if (addressType !== UNTRANSLATED && !context.deviceTlb) return 0x44;
+    if (pasid !== NO_PASID) {
+      if (!context.pasids) return 0x45;
+      if (pasid >= context.pasidLimit || pasid >= 2 ** this.#parts.capabilities.pasidBits) return 0x46;
+    } else if (context.ridPasid >= context.pasidLimit) {
+      return 0x48;
+    }
+    const effective = pasid === NO_PASID ? context.ridPasid : pasid;
+    const line = this.pasids?.lineOf(source, effective) ?? this.#loosePasid;
+    if (this.pasids === undefined || line.source !== source || line.pasid !== effective) {
+      line.source = -1;
+      const code = this.#readPasidEntry(line.target, effective);
+      if (code !== 0) return code;
+      line.source = source;
+      line.pasid = effective;
+    }
+    this.target = line.target;
+    if (line.target.fpd) this.#site.fpd = true;
+    return 0;
+  }
+
+  /** Finds the device's context entry, in the cache or in memory. */
+  #findContext(rootPfn: number, legacy: boolean, source: number): number {
+    const line = this.contexts?.lineOf(source) ?? this.#looseContext;
+    this.context = line;
+    if (this.contexts !== undefined && line.source === source && line.legacy === legacy) return 0;
+    line.source = -1;
+    const code = legacy
+      ? this.#readLegacyContext(line, rootPfn, source)
+      : this.#readScalableContext(line, rootPfn, source);
+    if (code === 0) line.source = source;
+    return code;
+  }
+
+  #readLegacyContext(line: Context, rootPfn: number, source: number): number {
+    const root = this.#root;
+    this.reading = root;
+    if (!root.read(rootPfn, (source >>> 8) * 16)) return 0x08;
+    if (!root.has(ROOT_ENTRY.fields.P)) return 0x01;
+    if (root.violatesReserved) return 0x0a;
+    const entry = this.#legacy;
+    const { fields } = CONTEXT_ENTRY;
+    this.reading = entry;
+    if (!entry.read(root.frame(ROOT_ENTRY.fields.CTP), (source & 0xff) * 16)) return 0x09;
+    if (entry.has(fields.FPD)) this.#site.fpd = true;
+    if (!entry.has(fields.P)) return 0x02;
+    if (entry.violatesReserved) return 0x0b;
+    const { capabilities } = this.#parts;
+    const type = entry.get(fields.TT);
+    const width = entry.get(fields.AW);
+    if (
+      type === 3 ||
+      (type === TT_DEVICE_TLB && !capabilities.has("DT")) ||
+      (type === TT_PASS_THROUGH && !capabilities.has("PT")) ||
+      !hasWidth(capabilities.secondStageWidths, width)
+    ) {
+      return 0x03;
+    }
+    line.legacy = true;
+    line.fpd = entry.has(fields.FPD);
+    line.translationType = type;
+    line.deviceTlb = type === TT_DEVICE_TLB;
+    line.domain = entry.get(fields.DID);
+    line.levels = width + 2;
+    line.pfn = entry.frame(fields.SSPTPTR);
+    line.ridPrivileged = false;
+    return 0;
+  }
+
+  #readScalableContext(line: Context, rootPfn: number, source: number): number {
+    const half = this.#half;
+    this.reading = half;
+    const upper = (source & 0x80) === 0 ? 0 : 8;
+    if (!half.read(rootPfn, (source >>> 8) * 16 + upper)) return 0x38;
+    if (!half.has(SCALABLE_ROOT_HALF.fields.P)) return 0x39;
+    if (half.violatesReserved) return 0x3a;
+    const entry = this.#scalable;
+    const { fields } = SCALABLE_CONTEXT_ENTRY;
+    this.reading = entry;
+    if (!entry.read(half.frame(SCALABLE_ROOT_HALF.fields.CTP), (source & 0x7f) * 32)) return 0x40;
+    if (entry.has(fields.FPD)) this.#site.fpd = true;
+    if (!entry.has(fields.P)) return 0x41;
+    if (entry.violatesReserved) return 0x42;
+    line.legacy = false;
+    line.domain = 0;
+    line.fpd = entry.has(fields.FPD);
+    line.deviceTlb = entry.has(fields.DTE);
+    line.pasids = entry.has(fields.PASIDE);
+    line.pageRequests = entry.has(fields.PRE);
+    line.pasidLimit = 1 << (entry.get(fields.PDTS) + 13);
+    line.pfn = entry.frame(fields.PASIDDIRPTR);
+    line.ridPasid = entry.get(fields.RID_PASID);
+    line.ridPrivileged = entry.has(fields.RID_PRIV);
+    return 0;
+  }
+
+  #readPasidEntry(target: Target, pasid: number): number {
+    const directory = this.#directory;
+    this.reading = directory;
+    if (!directory.read(this.context.pfn, (pasid >>> 6) * 8)) return 0x50;
+    const directoryFpd = directory.has(PASID_DIRECTORY_ENTRY.fields.FPD);
+    if (directoryFpd) this.#site.fpd = true;
+    if (!directory.has(PASID_DIRECTORY_ENTRY.fields.P)) return 0x51;
+    if (directory.violatesReserved) return 0x52;
+    const entry = this.#entry;
+    const { fields } = PASID_ENTRY;
+    this.reading = entry;
+    if (!entry.read(directory.frame(PASID_DIRECTORY_ENTRY.fields.SMPTBLPTR), (pasid & 63) * 64)) {
+      return 0x58;
+    }
+    if (entry.has(fields.FPD)) this.#site.fpd = true;
+    if (!entry.has(fields.P)) return 0x59;
+    if (entry.violatesReserved) return 0x5a;
+    if (!this.#isValid()) return 0x5b;
+    target.legacy = false;
+    target.type = entry.get(fields.PGTT);
+    target.pasid = pasid;
+    target.fpd = directoryFpd || entry.has(fields.FPD);
+    target.domain = entry.get(fields.DID);
+    target.secondStageLevels = entry.get(fields.AW) + 2;
+    target.secondStagePfn = entry.frame(fields.SSPTPTR);
+    target.secondStageFlags = entry.has(fields.SSADE);
+    target.snooped = entry.has(fields.PWSNP);
+    target.firstStageLevels = entry.get(fields.FSPM) + 4;
+    target.firstStagePfn = entry.frame(fields.FSPTPTR);
+    target.supervisorRequests = entry.has(fields.SRE);
+    target.writeProtect = entry.has(fields.WPE);
+    target.extendedAccessed = entry.has(fields.EAFE);
+    return 0;
+  }
+
+  /** Whether the unit can do what the PASID entry asks for. */
+  #isValid(): boolean {
+    const { capabilities } = this.#parts;
+    const { fields } = PASID_ENTRY;
+    const type = this.#entry.get(fields.PGTT);
+    const mode = this.#entry.get(fields.FSPM);
+    const first = mode === 0 || (mode === 1 && capabilities.has("FS5LP"));
+    const second = hasWidth(capabilities.secondStageWidths, this.#entry.get(fields.AW));
+    switch (type) {
+      case FIRST_STAGE:
+        return capabilities.has("FSTS") && first;
+      case SECOND_STAGE:
+        return capabilities.has("SSTS") && second;
+      case NESTED:
+        return capabilities.has("NEST") && first && second;
+      case PASS_THROUGH:
+        return capabilities.has("PT");
+      default:
+        return false;
+    }
+  }
+}
+
+/** Whether AW `width` (levels less 2) is among CAP.SAGAW `widths`; only 3 to 5 levels exist. */
+const hasWidth = (widths: number, width: number): boolean =>
+  width >= 1 && width <= 3 && ((widths >> width) & 1) !== 0;

@@ -1,0 +1,55 @@
+import { highHalf, lowHalf } from "../../bits/halves.ts";
+import {
+  SECOND_STAGE_LEAF_ENTRIES,
+  SECOND_STAGE_TABLE_ENTRY,
+} from "../../page-table/formats/vtd-second-stage-entry.ts";
+import { X86_64_LEAF_ENTRIES, X86_64_TABLE_ENTRY } from "../../page-table/formats/x86-64-entry.ts";
+import type { Layout } from "../../struct/layout.ts";
+import type { Capabilities } from "./capabilities.ts";
+
+/** Levels at which an entry may be a leaf: 0, 1 and 2. */
+export const LEAF_LEVELS = 3;
+
+/** The reserved bits of a stage's entries, in halves. */
+export interface EntryChecks {
+  readonly tableHi: number;
+  readonly tableLo: number;
+  /** By level. */
+  readonly leafHi: Int32Array;
+  readonly leafLo: Int32Array;
+}
+
+const checksOf = (
+  table: Layout<string>,
+  leaves: readonly Layout<string>[],
+  capabilities: Capabilities,
+): EntryChecks => {
+  const tableMask = table.reservedMask(capabilities)[0]!;
+  const leafMasks = leaves.map((leaf) => leaf.reservedMask(capabilities)[0]!);
+  return {
+    tableHi: highHalf(tableMask),
+    tableLo: lowHalf(tableMask),
+    leafHi: Int32Array.from(leafMasks, highHalf),
+    leafLo: Int32Array.from(leafMasks, lowHalf),
+  };
+};
+
+/** What a unit with these capabilities refuses in first-stage entries. */
+export const firstStageChecks = (capabilities: Capabilities): EntryChecks =>
+  checksOf(X86_64_TABLE_ENTRY, X86_64_LEAF_ENTRIES, capabilities);
+
+/** What a unit with these capabilities refuses in second-stage entries. */
+export const secondStageChecks = (capabilities: Capabilities): EntryChecks =>
+  checksOf(SECOND_STAGE_TABLE_ENTRY, SECOND_STAGE_LEAF_ENTRIES, capabilities);
+
+/** The index of the entry for address `(hi, lo)` in a table of `level`, 512 entries a table. */
+export const tableIndex = (level: number, hi: number, lo: number): number => {
+  if (level === 0) return (lo >>> 12) & 511;
+  if (level === 1) return (lo >>> 21) & 511;
+  if (level === 2) return ((hi << 2) | (lo >>> 30)) & 511;
+  if (level === 3) return (hi >>> 7) & 511;
+  return (hi >>> 16) & 511;
+};
+
+/** Whether the page at `(hi, lo)` is in FEE0_0000 to FEEF_FFFF, where interrupts go. */
+export const inInterruptRange = (hi: number, lo: number): boolean => hi === 0 && lo >>> 20 === 0xfee;

@@ -1,0 +1,207 @@
+import { frameHigh, frameLow, frameOf } from "../../bits/halves.ts";
+import { EXECUTE, PRIVILEGED, READ, WRITE } from "../pci/dma-request.ts";
+import { CHANGED, EntryCursor, MAX_RETRIES } from "./entry-cursor.ts";
+import { type EntryChecks, firstStageChecks, inInterruptRange } from "./entry-checks.ts";
+import { firstStageRights } from "./rights.ts";
+import type { SecondStage } from "./second-stage.ts";
+import { StructureCache } from "./structure-cache.ts";
+import { NESTED, type Target } from "./target.ts";
+import type { WalkParts } from "./walk-parts.ts";
+
+const PRESENT = 1 << 0;
+const WRITABLE = 1 << 1;
+const USER = 1 << 2;
+const ACCESSED = 1 << 5;
+const DIRTY = 1 << 6;
+const PAGE_SIZE_BIT = 1 << 7;
+const EXTENDED_ACCESSED = 1 << 10;
+/** XD is bit 63; among the rights that a walk gathers it takes a place of its own. */
+const EXECUTE_DISABLE = 1 << 3;
+
+/** What an entry adds to `EXECUTE_DISABLE`: set once any entry has it. */
+const executeDisable = (entryHi: number): number => (entryHi < 0 ? EXECUTE_DISABLE : 0);
+
+/**
+ * The first stage: x86-64 tables from an I/O virtual address to a physical one,
+ * guest physical when nested, in which case every table access goes through the
+ * second stage (§3.6, §3.8, §9.7).
+ *
+ * `translate` leaves its answer in `outHi`, `outLo`, `pageLg2` and `rights`.
+ */
+export class FirstStage {
+  outHi = 0;
+  outLo = 0;
+  pageLg2 = 12;
+  /** What the IOTLB may keep; W only where the leaf is dirty already. */
+  rights = 0;
+  readonly cursor: EntryCursor;
+  /** The entry that refused: the first stage's, or the second stage's where the fault is its own. */
+  refusing: EntryCursor;
+  readonly structures: StructureCache;
+  readonly #parts: WalkParts;
+  readonly #checks: EntryChecks;
+  readonly #second: SecondStage;
+  readonly #executeRequests: boolean;
+  /** Guest frame of the table under the cursor; -1 when the walk began at a known table. */
+  #guestPfn = -1;
+  /** Tag of the second stage, 0 to leave the caches alone. */
+  #secondTag = 0;
+
+  constructor(parts: WalkParts, second: SecondStage) {
+    this.#parts = parts;
+    this.#second = second;
+    this.#checks = firstStageChecks(parts.capabilities);
+    this.#executeRequests = parts.capabilities.has("ERS");
+    this.cursor = new EntryCursor(1, parts);
+    this.refusing = this.cursor;
+    this.structures = new StructureCache(parts.structuresLg2);
+  }
+
+  /**
+   * @param tag the space's tag, or 0 to leave the caches alone
+   * @param secondTag the tag of the second stage, where nested
+   * @param access as in `DmaRequest`
+   * @returns 0 or the fault's code
+   */
+  translate(tag: number, secondTag: number, target: Target, hi: number, lo: number, access: number): number {
+    this.cursor.clear();
+    this.refusing = this.cursor;
+    const signBits = hi >> (target.firstStageLevels === 5 ? 24 : 15);
+    if (signBits !== 0 && signBits !== -1) return 0x80;
+    this.#secondTag = secondTag;
+    let code = this.#walk(tag, target, hi, lo, access, tag !== 0);
+    for (let tries = 0; code === CHANGED; tries++) {
+      if (tries === MAX_RETRIES) return 0x91;
+      code = this.#walk(tag, target, hi, lo, access, false);
+    }
+    return code;
+  }
+
+  #walk(tag: number, target: Target, hi: number, lo: number, access: number, useKnown: boolean): number {
+    const { cursor, structures } = this;
+    const { tableHi, tableLo } = this.#checks;
+    const nested = target.type === NESTED;
+    const wanted = target.extendedAccessed ? ACCESSED | EXTENDED_ACCESSED : ACCESSED;
+    let level = target.firstStageLevels - 1;
+    let pfn = target.firstStagePfn;
+    let rights = WRITABLE | USER;
+    let known = useKnown && structures.find(tag, hi, lo);
+    if (known) {
+      level = structures.level;
+      pfn = structures.pfn;
+      rights = structures.rights;
+    }
+    for (; ; level--) {
+      // 1. Find the table: a guest address when nested, unless a cache knew where it is.
+      const guestPfn = pfn;
+      if (nested && !known) {
+        const code = this.#findTable(target, level, guestPfn);
+        if (code !== 0) return code;
+        pfn = frameOf(this.#second.outHi, this.#second.outLo);
+        if (tag !== 0 && level < target.firstStageLevels - 1) {
+          structures.put(tag, hi, lo, level, pfn, rights);
+        }
+      }
+      this.#guestPfn = known ? -1 : guestPfn;
+      known = false;
+      // 2. Read the entry: present, then reserved bits.
+      if (!cursor.read(level, pfn, hi, lo)) return level === target.firstStageLevels - 1 ? 0x73 : 0x70;
+      const entry = cursor.lo;
+      if ((entry & PRESENT) === 0) return 0x71;
+      rights = (rights & (entry | EXECUTE_DISABLE)) | executeDisable(cursor.hi);
+      if (level === 0 || (level < 3 && (entry & PAGE_SIZE_BIT) !== 0)) {
+        return this.#finish(target, hi, lo, access, rights);
+      }
+      if (((entry & tableLo) | (cursor.hi & tableHi)) !== 0) return 0x72;
+      // 3. Mark it accessed and go down.
+      if ((entry & wanted) !== wanted) {
+        const code = this.#mark(target, wanted);
+        if (code !== 0) return code;
+      }
+      pfn = cursor.frame;
+      if (tag !== 0 && !nested) structures.put(tag, hi, lo, level - 1, pfn, rights);
+    }
+  }
+
+  /** Translates the guest frame of a first-stage table. The code says whose fault it is (§7.1.3). */
+  #findTable(target: Target, level: number, guestPfn: number): number {
+    const code = this.#second.translate(
+      this.#secondTag,
+      target,
+      frameHigh(guestPfn),
+      frameLow(guestPfn),
+      READ,
+    );
+    if (code === 0) return 0;
+    if (code !== 0x84 && code !== 0x79 && code !== 0x86) return this.#blameSecond(code);
+    // The second stage is sound but leaves this table out: the fault is the first stage's.
+    this.cursor.lose(level);
+    if (code === 0x84) return 0x74;
+    return level === target.firstStageLevels - 1 ? 0x75 : 0x76;
+  }
+
+  /** What remains to be done at the leaf under the cursor. */
+  #finish(target: Target, hi: number, lo: number, access: number, rights: number): number {
+    const { cursor } = this;
+    const { level, hi: entryHi, lo: entryLo } = cursor;
+    if (((entryLo & this.#checks.leafLo[level]!) | (entryHi & this.#checks.leafHi[level]!)) !== 0) {
+      return 0x72;
+    }
+    // 4. The permissions of all levels.
+    const write = (access & WRITE) !== 0;
+    const privileged = (access & PRIVILEGED) !== 0;
+    const supervisorWrites = (rights & WRITABLE) !== 0 || !target.writeProtect;
+    const executable = !this.#executeRequests || (rights & EXECUTE_DISABLE) === 0;
+    if (!privileged && (rights & USER) === 0) return 0x81;
+    if (write && !(privileged ? supervisorWrites : (rights & WRITABLE) !== 0)) return 0x85;
+    if ((access & EXECUTE) !== 0 && !executable) return 0x82;
+    // 5. The output address.
+    const pageLg2 = 12 + 9 * level;
+    const offset = (1 << pageLg2) - 1;
+    const outLo = (entryLo & ~offset) | (lo & offset);
+    const outHi = entryHi & 0xf_ffff;
+    if (target.type !== NESTED && inInterruptRange(outHi, outLo)) return 0x87;
+    // 6. Accessed, and dirty for a write, in one update.
+    const wanted =
+      ACCESSED | (target.extendedAccessed ? EXTENDED_ACCESSED : 0) | (write ? DIRTY : 0);
+    const code = (entryLo & wanted) === wanted ? 0 : this.#mark(target, wanted);
+    if (code !== 0) return code;
+    const dirty = (cursor.lo & DIRTY) !== 0;
+    const common = READ | (executable ? EXECUTE : 0);
+    this.rights = firstStageRights(
+      (rights & USER) === 0 ? 0 : common | (dirty && (rights & WRITABLE) !== 0 ? WRITE : 0),
+      target.supervisorRequests ? common | (dirty && supervisorWrites ? WRITE : 0) : 0,
+    );
+    this.outHi = outHi;
+    this.outLo = outLo;
+    this.pageLg2 = pageLg2;
+    return 0;
+  }
+
+  /** Sets flags in the entry under the cursor, through the second stage where there is one. */
+  #mark(target: Target, bits: number): number {
+    const { capabilities } = this.#parts;
+    if (!target.snooped && !capabilities.unsnoopedUpdates) return 0x90;
+    if (target.type === NESTED) {
+      // The walk began at a known table, so its guest address is not known: begin at the top.
+      if (this.#guestPfn < 0) return CHANGED;
+      const code = this.#second.translate(
+        this.#secondTag,
+        target,
+        frameHigh(this.#guestPfn),
+        frameLow(this.#guestPfn),
+        WRITE,
+      );
+      const mayNotWrite = code === 0x79 || code === 0x85;
+      if (mayNotWrite && !(capabilities.erratum772415 && target.snooped)) return 0x77;
+      if (code !== 0 && !mayNotWrite) return this.#blameSecond(code);
+    }
+    return this.cursor.mark(bits);
+  }
+
+  #blameSecond(code: number): number {
+    this.refusing = this.#second.cursor;
+    return code;
+  }
+}
+

@@ -1,0 +1,17 @@
+export * from "./cache-sizes.ts";
+export * from "./capabilities.ts";
+export * from "./counters.ts";
+export * from "./events.ts";
+export * from "./fault.ts";
+export type { UnitInspection } from "./inspect-unit.ts";
+export type {
+  ContextInvalidation,
+  IotlbInvalidation,
+  PageRange,
+  PasidInvalidation,
+  PasidIotlbInvalidation,
+} from "./invalidator.ts";
+export * from "./profiles.ts";
+export * from "./spec/index.ts";
+export { FAULT_REASONS, type FaultReason } from "./spec/fault-reasons.ts";
+export * from "./unit.ts";

@@ -1,0 +1,144 @@
+import { READ, WRITE } from "../pci/dma-request.ts";
+import { CHANGED, EntryCursor, MAX_RETRIES } from "./entry-cursor.ts";
+import { type EntryChecks, inInterruptRange, secondStageChecks } from "./entry-checks.ts";
+import { secondStageRights } from "./rights.ts";
+import { StructureCache } from "./structure-cache.ts";
+import type { Target } from "./target.ts";
+import type { WalkParts } from "./walk-parts.ts";
+
+const READ_WRITE = READ | WRITE;
+const PAGE_SIZE_BIT = 1 << 7;
+const ACCESSED = 1 << 8;
+const DIRTY = 1 << 9;
+
+/**
+ * The second stage: from a guest physical address, or an I/O virtual one where
+ * it is the only stage, to a host physical address (§3.7, §9.8).
+ *
+ * `translate` leaves its answer in `outHi`, `outLo`, `pageLg2` and `rights`.
+ * Fault codes are those of scalable mode.
+ */
+export class SecondStage {
+  outHi = 0;
+  outLo = 0;
+  pageLg2 = 12;
+  /** What the IOTLB may keep; W only where nothing remains to be marked dirty. */
+  rights = 0;
+  /** The entry that refused. */
+  readonly cursor: EntryCursor;
+  readonly structures: StructureCache;
+  readonly #parts: WalkParts;
+  readonly #checks: EntryChecks;
+
+  constructor(parts: WalkParts) {
+    this.#parts = parts;
+    this.#checks = secondStageChecks(parts.capabilities);
+    this.cursor = new EntryCursor(2, parts);
+    this.structures = new StructureCache(parts.structuresLg2);
+  }
+
+  /**
+   * @param tag the space's tag, or 0 to leave the caches alone
+   * @param need `READ` and `WRITE`, or-ed
+   * @returns 0 or the fault's code
+   */
+  translate(tag: number, target: Target, hi: number, lo: number, need: number): number {
+    const { iotlb } = this.#parts;
+    if (tag !== 0 && iotlb.find(tag, hi, lo) && (iotlb.rights & need) === need) {
+      this.outHi = iotlb.outHi;
+      this.outLo = iotlb.outLo;
+      this.pageLg2 = iotlb.pageLg2;
+      this.rights = iotlb.rights;
+      return 0;
+    }
+    this.cursor.clear();
+    const bits = Math.min(12 + 9 * target.secondStageLevels, this.#parts.capabilities.guestAddressWidth);
+    if (hi >>> (bits - 32) !== 0) return 0x84;
+    let code = this.#walk(tag, target, hi, lo, need, tag !== 0);
+    for (let tries = 0; code === CHANGED; tries++) {
+      if (tries === MAX_RETRIES) return 0x91;
+      code = this.#walk(tag, target, hi, lo, need, false);
+    }
+    return code;
+  }
+
+  #walk(tag: number, target: Target, hi: number, lo: number, need: number, useKnown: boolean): number {
+    const { cursor, structures } = this;
+    const { tableHi, tableLo } = this.#checks;
+    let level = target.secondStageLevels - 1;
+    let pfn = target.secondStagePfn;
+    let rights = READ_WRITE;
+    if (useKnown && structures.find(tag, hi, lo)) {
+      level = structures.level;
+      pfn = structures.pfn;
+      rights = structures.rights;
+    }
+    for (; ; level--) {
+      // 1. Read the entry; one that grants nothing is not present.
+      if (!cursor.read(level, pfn, hi, lo)) {
+        return level === target.secondStageLevels - 1 ? 0x7b : 0x78;
+      }
+      const entry = cursor.lo;
+      if ((entry & READ_WRITE) === 0) return 0x79;
+      rights &= entry;
+      if (level === 0 || (level < 3 && (entry & PAGE_SIZE_BIT) !== 0)) {
+        return this.#finish(tag, target, hi, lo, need, rights);
+      }
+      // 2. Reserved bits.
+      if (((entry & tableLo) | (cursor.hi & tableHi)) !== 0) return 0x7a;
+      // 3. Mark it accessed and go down.
+      if (target.secondStageFlags && (entry & ACCESSED) === 0) {
+        const code = this.#mark(target, ACCESSED);
+        if (code !== 0) return code;
+      }
+      pfn = cursor.frame;
+      if (tag !== 0) structures.put(tag, hi, lo, level - 1, pfn, rights);
+    }
+  }
+
+  /** What remains to be done at the leaf under the cursor. */
+  #finish(tag: number, target: Target, hi: number, lo: number, need: number, allowed: number): number {
+    const { cursor } = this;
+    const { level, hi: entryHi, lo: entryLo } = cursor;
+    let rights = allowed;
+    // 2. Reserved bits.
+    if (((entryLo & this.#checks.leafLo[level]!) | (entryHi & this.#checks.leafHi[level]!)) !== 0) {
+      return 0x7a;
+    }
+    // 4. The permissions of all levels.
+    if ((rights & need) !== need) {
+      if (rights === 0) return 0x79;
+      return (need & ~rights & WRITE) !== 0 ? 0x85 : 0x86;
+    }
+    // 5. The output address.
+    const pageLg2 = 12 + 9 * level;
+    const offset = (1 << pageLg2) - 1;
+    const outLo = (entryLo & ~offset) | (lo & offset);
+    const outHi = entryHi & 0xf_ffff;
+    if (inInterruptRange(outHi, outLo)) return 0x87;
+    // 6. Accessed, and dirty for a write, in one update.
+    if (target.secondStageFlags) {
+      const wanted = (need & WRITE) === 0 ? ACCESSED : ACCESSED | DIRTY;
+      const code = (entryLo & wanted) === wanted ? 0 : this.#mark(target, wanted);
+      if (code !== 0) return code;
+      if ((cursor.lo & DIRTY) === 0) rights &= ~WRITE;
+    }
+    this.outHi = outHi;
+    this.outLo = outLo;
+    this.pageLg2 = pageLg2;
+    this.rights = secondStageRights(rights);
+    if (tag !== 0) this.#remember(tag, target.domain, hi, lo);
+    return 0;
+  }
+
+  #remember(tag: number, domain: number, hi: number, lo: number): void {
+    const { iotlb, spaces } = this.#parts;
+    if (iotlb.put(tag, hi, lo, this.pageLg2, this.rights, this.outHi, this.outLo)) return;
+    spaces.fracture(domain);
+  }
+
+  #mark(target: Target, bits: number): number {
+    if (!target.snooped && !this.#parts.capabilities.unsnoopedUpdates) return 0x7c;
+    return this.cursor.mark(bits);
+  }
+}

@@ -1,0 +1,5 @@
+export * from "./capability-registers.ts";
+export * from "./context-entry.ts";
+export * from "./pasid-entry.ts";
+export * from "./root-entry.ts";
+export * from "./root-table-address.ts";

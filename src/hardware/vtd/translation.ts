@@ -1,0 +1,301 @@
+import { frameOf, fromHalves } from "../../bits/halves.ts";
+import {
+  type DmaRequest,
+  EXECUTE,
+  NO_PASID,
+  PRIVILEGED,
+  READ,
+  TRANSLATED as TRANSLATED_ADDRESS,
+  TRANSLATION_REQUEST,
+  WRITE,
+} from "../pci/dma-request.ts";
+import { type Bindings, SECOND_TAG, TAG } from "./bindings.ts";
+import type { CacheSizes } from "./cache-sizes.ts";
+import { DeviceTables } from "./device-tables.ts";
+import type { EntryCursor } from "./entry-cursor.ts";
+import { inInterruptRange } from "./entry-checks.ts";
+import { FAULT, TRANSLATED } from "./events.ts";
+import { createFault, FaultSite } from "./fault.ts";
+import { FirstStage } from "./first-stage.ts";
+import { legacyCode } from "./legacy-codes.ts";
+import { SecondStage } from "./second-stage.ts";
+import { TTM_ABORT, TTM_LEGACY, TTM_SCALABLE } from "./spec/root-table-address.ts";
+import { FIRST_STAGE, NESTED, PASS_THROUGH, SECOND_STAGE, type Target } from "./target.ts";
+import type { WalkParts } from "./walk-parts.ts";
+
+/** `DmaRequest.pageLg2` where nothing was translated. */
+const UNTRANSLATED_LG2 = 64;
+
+const READ_WRITE = READ | WRITE;
+const GRANTABLE = READ | WRITE | EXECUTE;
+
+/** What refuses a request in abort-DMA mode; as a fault its code is 0. */
+const ABORTED = 0x100;
+
+/** Codes that an entry just read has caused, by its contents or for want of it. */
+const STRUCTURE_CODES: ReadonlySet<number> = new Set([
+  0x01, 0x02, 0x03, 0x08, 0x09, 0x0a, 0x0b, 0x38, 0x39, 0x3a, 0x40, 0x41, 0x42, 0x50, 0x51, 0x52, 0x58,
+  0x59, 0x5a, 0x5b,
+]);
+
+/**
+ * The translation of one request that the IOTLB could not answer at once: the
+ * way through device tables and page tables, and the fault at its end.
+ */
+export class Translation {
+  readonly tables: DeviceTables;
+  rtaddr = 0n;
+  readonly #parts: WalkParts;
+  readonly #bindings: Bindings;
+  readonly #site = new FaultSite();
+  readonly #second: SecondStage;
+  readonly #first: FirstStage;
+  readonly #cached: boolean;
+  readonly #executeRequests: boolean;
+  /** By RTADDR.TTM: 0, or why every request is refused. */
+  readonly #modeCodes: readonly number[];
+  #rootPfn = 0;
+  #mode = TTM_LEGACY;
+  /** Tags for the request at hand; 0 to leave the caches alone. */
+  #tag = 0;
+  #secondTag = 0;
+  /** The walker's cursor at the entry that refused. */
+  #refusing: EntryCursor | undefined = undefined;
+
+  constructor(parts: WalkParts, bindings: Bindings, sizes: Required<CacheSizes>, cached: boolean) {
+    this.#parts = parts;
+    this.#bindings = bindings;
+    this.#cached = cached;
+    this.tables = new DeviceTables(parts, this.#site, sizes);
+    this.#second = new SecondStage(parts);
+    this.#first = new FirstStage(parts, this.#second);
+    const { capabilities } = parts;
+    this.#executeRequests = capabilities.has("ERS");
+    const modeCodes = [0x30, 0x30, 0x30, 0x30];
+    modeCodes[TTM_LEGACY] = 0;
+    if (capabilities.has("SMTS")) modeCodes[TTM_SCALABLE] = 0;
+    if (capabilities.has("ADMS")) modeCodes[TTM_ABORT] = ABORTED;
+    this.#modeCodes = modeCodes;
+  }
+
+  /** Uses another root table from now on; caches are the caller's business. */
+  setRoot(rtaddr: bigint, rootPfn: number, mode: number): void {
+    this.rtaddr = rtaddr;
+    this.#rootPfn = rootPfn;
+    this.#mode = mode;
+  }
+
+  /** Empties the paging-structure caches. */
+  dropStructures(): void {
+    this.#first.structures.clear();
+    this.#second.structures.clear();
+  }
+
+  /** Drops what leads to the 2^`mask` pages around `(hi, lo)` of the space `tag`. */
+  dropStructuresFor(tag: number, hi: number, lo: number, mask: number): void {
+    this.#first.structures.drop(tag, hi, lo, mask);
+    this.#second.structures.drop(tag, hi, lo, mask);
+  }
+
+  /** Translates `request` from the tables. */
+  translate(request: DmaRequest, enabled: boolean): boolean {
+    request.fault = undefined;
+    request.granted = 0;
+    if (!enabled) return this.#pass(request);
+    this.#site.clear();
+    this.#refusing = undefined;
+    const code = this.#findCode(request);
+    if (code !== 0) return this.#refuse(code, request);
+    if (this.#parts.trace.enabled) this.#traceTranslated(request);
+    return true;
+  }
+
+  /** @returns 0, with the answer in `request`, or the fault's code */
+  #findCode(request: DmaRequest): number {
+    const modeCode = this.#modeCodes[this.#mode]!;
+    if (modeCode !== 0) return modeCode;
+    const legacy = this.#mode === TTM_LEGACY;
+    const { tables } = this;
+    const code = tables.resolve(this.#rootPfn, legacy, request.source, request.pasid, request.addressType);
+    if (code !== 0) return this.#atStructure(code);
+    if (request.pasid === NO_PASID && inInterruptRange(request.hi, request.lo)) return legacy ? 0x0e : 0x87;
+    if (request.addressType === TRANSLATED_ADDRESS) {
+      this.#pass(request);
+      return 0;
+    }
+    const { target } = tables;
+    const access = this.#accessOf(request);
+    if (target.type !== SECOND_STAGE && target.type !== PASS_THROUGH) {
+      if ((access & PRIVILEGED) !== 0 && !target.supervisorRequests) return 0x5d;
+    }
+    return request.addressType === TRANSLATION_REQUEST
+      ? this.#answerTranslationRequest(target, request, access)
+      : this.#translateFor(target, request, access);
+  }
+
+  /** The request's access with the privilege that its context gives it, less what the unit does not know. */
+  #accessOf(request: DmaRequest): number {
+    const known = this.#executeRequests ? request.access : request.access & ~EXECUTE;
+    return this.#extraAccess(request) | known;
+  }
+
+  #extraAccess(request: DmaRequest): number {
+    return request.pasid === NO_PASID && this.tables.context.ridPrivileged ? PRIVILEGED : 0;
+  }
+
+  /** A translation request is granted what it asked for, or, where only writing is refused, the rest (§4.1). */
+  #answerTranslationRequest(target: Target, request: DmaRequest, access: number): number {
+    const code = this.#translateFor(target, request, access);
+    const refusesWrite = code === 0x85 && (access & WRITE) !== 0 && (access & READ) !== 0;
+    return refusesWrite ? this.#translateFor(target, request, access & ~WRITE) : code;
+  }
+
+  /** Translates through `target` with `access`; the answer goes into `request`. */
+  #translateFor(target: Target, request: DmaRequest, access: number): number {
+    const { hi, lo } = request;
+    if (target.type === PASS_THROUGH) {
+      const limit = 2 ** (this.#parts.capabilities.hostAddressWidth - 12);
+      if (frameOf(hi, lo) >= limit) return this.#codeOf(target, 0x83, access);
+      if (inInterruptRange(hi, lo)) return this.#codeOf(target, 0x87, access);
+      this.#pass(request);
+      request.granted = access & GRANTABLE;
+      return 0;
+    }
+    this.#parts.counters.walks++;
+    this.#findTags(target, request);
+    const code =
+      target.type === SECOND_STAGE
+        ? this.#walkSecond(target, request, access)
+        : this.#walkFirst(target, request, access);
+    return code === 0 ? 0 : this.#codeOf(target, code, access);
+  }
+
+  #walkSecond(target: Target, request: DmaRequest, access: number): number {
+    const second = this.#second;
+    const code = second.translate(this.#tag, target, request.hi, request.lo, access & READ_WRITE);
+    if (code !== 0) return this.#stopAt(second.cursor, code);
+    this.#answer(request, second.outHi, second.outLo, second.pageLg2, access);
+    return 0;
+  }
+
+  #walkFirst(target: Target, request: DmaRequest, access: number): number {
+    const first = this.#first;
+    const code = first.translate(this.#tag, this.#secondTag, target, request.hi, request.lo, access);
+    if (code !== 0) return this.#stopAt(first.refusing, code);
+    if (target.type === NESTED) return this.#walkOutput(target, request, access);
+    this.#keep(target, request, first.pageLg2, first.rights, first.outHi, first.outLo);
+    this.#answer(request, first.outHi, first.outLo, first.pageLg2, access);
+    return 0;
+  }
+
+  /** Nested: translates what the first stage has found. */
+  #walkOutput(target: Target, request: DmaRequest, access: number): number {
+    const first = this.#first;
+    const second = this.#second;
+    const code = second.translate(this.#secondTag, target, first.outHi, first.outLo, access & READ_WRITE);
+    if (code !== 0) return this.#stopAt(second.cursor, code);
+    const pageLg2 = Math.min(first.pageLg2, second.pageLg2);
+    this.#keep(target, request, pageLg2, first.rights & second.rights, second.outHi, second.outLo);
+    this.#answer(request, second.outHi, second.outLo, pageLg2, access);
+    return 0;
+  }
+
+  /** Puts a first-stage or nested translation into the IOTLB. */
+  #keep(
+    target: Target,
+    request: DmaRequest,
+    pageLg2: number,
+    rights: number,
+    outHi: number,
+    outLo: number,
+  ): void {
+    if (this.#tag === 0) return;
+    const { iotlb, spaces } = this.#parts;
+    const whole = iotlb.put(this.#tag, request.hi, request.lo, pageLg2, rights, outHi, outLo);
+    if (!whole || pageLg2 < this.#first.pageLg2) spaces.fracture(target.domain, target.pasid);
+  }
+
+  /** Finds the tags under which the request's translations are kept. */
+  #findTags(target: Target, request: DmaRequest): void {
+    if (!this.#cached) return;
+    const bindings = this.#bindings;
+    const { source, pasid } = request;
+    let at = bindings.findFor(source, pasid, target);
+    if (at < 0) {
+      const { spaces } = this.#parts;
+      spaces.makeRoom();
+      const second = target.type === FIRST_STAGE ? 0 : spaces.secondStage(target.domain);
+      const tag = target.type === SECOND_STAGE ? second : spaces.firstStage(target.domain, target.pasid);
+      at = bindings.put(source, pasid, target, tag, second, this.#extraAccess(request));
+    }
+    this.#tag = bindings.words[at + TAG]!;
+    this.#secondTag = bindings.words[at + SECOND_TAG]!;
+  }
+
+  #stopAt(cursor: EntryCursor, code: number): number {
+    this.#refusing = cursor;
+    this.#site.stage = cursor.stage;
+    return code;
+  }
+
+  #answer(request: DmaRequest, outHi: number, outLo: number, pageLg2: number, access: number): void {
+    request.outHi = outHi;
+    request.outLo = outLo;
+    request.pageLg2 = pageLg2;
+    request.granted = access & GRANTABLE;
+  }
+
+  /** The request goes on with its own address. */
+  #pass(request: DmaRequest): true {
+    this.#answer(request, request.hi, request.lo, UNTRANSLATED_LG2, request.access);
+    return true;
+  }
+
+  /** The code in the words of the target's mode. */
+  #codeOf(target: Target, code: number, access: number): number {
+    return target.legacy ? legacyCode(code, (access & WRITE) !== 0) : code;
+  }
+
+  #atStructure(code: number): number {
+    const { reading } = this.tables;
+    // A fault that looked at no entry, or at a cached one, names none.
+    if (!STRUCTURE_CODES.has(code)) return code;
+    this.#site.entry = {
+      address: reading.address,
+      value: reading.readable ? reading.quadwords[0] : undefined,
+    };
+    return code;
+  }
+
+  #refuse(code: number, request: DmaRequest): false {
+    const site = this.#site;
+    const cursor = this.#refusing;
+    if (cursor !== undefined && cursor.level >= 0) {
+      site.level = cursor.level;
+      if (cursor.pfn >= 0) {
+        site.entry = {
+          address: cursor.address,
+          value: cursor.readable ? fromHalves(cursor.hi, cursor.lo) : undefined,
+        };
+      }
+    }
+    const fault = createFault(code === ABORTED ? 0 : code, request, site);
+    request.fault = fault;
+    request.outHi = 0;
+    request.outLo = 0;
+    request.granted = 0;
+    this.#parts.counters.faults++;
+    if (this.#parts.trace.enabled) this.#parts.trace.emit(FAULT, fault);
+    return false;
+  }
+
+  #traceTranslated(request: DmaRequest): void {
+    this.#parts.trace.emit(TRANSLATED, {
+      source: request.source,
+      pasid: request.pasid === NO_PASID ? undefined : request.pasid,
+      iova: fromHalves(request.hi, request.lo),
+      address: fromHalves(request.outHi, request.outLo),
+      pageLg2: request.pageLg2,
+    });
+  }
+}
