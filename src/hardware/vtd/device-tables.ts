@@ -1,4 +1,4 @@
-import { NO_PASID, UNTRANSLATED } from "../pci/dma-request.ts";
+import { NO_PASID, TRANSLATED, UNTRANSLATED } from "../pci/dma-request.ts";
 import { Context, ContextCache } from "./context-cache.ts";
 import type { FaultSite } from "./fault.ts";
 import { PasidCache, PasidLine } from "./pasid-cache.ts";
@@ -29,7 +29,7 @@ export interface DeviceTablesOptions {
 export class DeviceTables {
   readonly contexts: ContextCache | undefined;
   readonly pasids: PasidCache | undefined;
-  /** Answer: how the request is translated. */
+  /** Answer: how the request is translated; not set for a request that has been translated. */
   target: Target;
   /** Answer: the device's context entry. */
   context: Context = new Context();
@@ -101,6 +101,8 @@ export class DeviceTables {
     } else if (context.ridPasid >= context.pasidLimit) {
       return 0x48;
     }
+    // A translated request needs the context's consent, and nothing of the PASID entry (§4.1).
+    if (addressType === TRANSLATED) return 0;
     const effective = pasid === NO_PASID ? context.ridPasid : pasid;
     const line = this.pasids?.lineOf(source, effective) ?? this.#loosePasid;
     if (this.pasids === undefined || line.source !== source || line.pasid !== effective) {

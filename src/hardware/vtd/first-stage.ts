@@ -2,7 +2,7 @@ import { frameHigh, frameLow, frameOf } from "../../bits/halves.ts";
 import { EXECUTE, PRIVILEGED, READ, WRITE } from "../pci/dma-request.ts";
 import { CHANGED, EntryCursor, MAX_RETRIES } from "./entry-cursor.ts";
 import { type EntryChecks, firstStageChecks, inInterruptRange } from "./entry-checks.ts";
-import { firstStageRights } from "./rights.ts";
+import { firstStageRights, UNCHECKED_WRITE, withoutOptionalWrite } from "./rights.ts";
 import type { SecondStage } from "./second-stage.ts";
 import { StructureCache } from "./structure-cache.ts";
 import { NESTED, type Target } from "./target.ts";
@@ -34,6 +34,8 @@ export class FirstStage {
   pageLg2 = 12;
   /** What the IOTLB may keep; W only where the leaf is dirty already. */
   rights = 0;
+  /** What of `access` was granted: all of it, or all but a write that was only wished for. */
+  granted = 0;
   readonly cursor: EntryCursor;
   /** The entry that refused: the first stage's, or the second stage's where the fault is its own. */
   refusing: EntryCursor;
@@ -60,7 +62,7 @@ export class FirstStage {
   /**
    * @param tag the space's tag, or 0 to leave the caches alone
    * @param secondTag the tag of the second stage, where nested
-   * @param access as in `DmaRequest`
+   * @param access as in `DmaRequest`, and `OPTIONAL_WRITE`
    * @returns 0 or the fault's code
    */
   translate(tag: number, secondTag: number, target: Target, hi: number, lo: number, access: number): number {
@@ -141,19 +143,22 @@ export class FirstStage {
   }
 
   /** What remains to be done at the leaf under the cursor. */
-  #finish(target: Target, hi: number, lo: number, access: number, rights: number): number {
+  #finish(target: Target, hi: number, lo: number, asked: number, rights: number): number {
     const { cursor } = this;
     const { level, hi: entryHi, lo: entryLo } = cursor;
     if (((entryLo & this.#checks.leafLo[level]!) | (entryHi & this.#checks.leafHi[level]!)) !== 0) {
       return 0x72;
     }
     // 4. The permissions of all levels.
-    const write = (access & WRITE) !== 0;
+    let access = asked;
     const privileged = (access & PRIVILEGED) !== 0;
     const supervisorWrites = (rights & WRITABLE) !== 0 || !target.writeProtect;
     const executable = !this.#executeRequests || (rights & EXECUTE_DISABLE) === 0;
     if (!privileged && (rights & USER) === 0) return 0x81;
-    if (write && !(privileged ? supervisorWrites : (rights & WRITABLE) !== 0)) return 0x85;
+    if ((access & WRITE) !== 0 && !(privileged ? supervisorWrites : (rights & WRITABLE) !== 0)) {
+      access = withoutOptionalWrite(access, WRITE);
+      if (access === 0) return 0x85;
+    }
     if ((access & EXECUTE) !== 0 && !executable) return 0x82;
     // 5. The output address.
     const pageLg2 = 12 + 9 * level;
@@ -163,7 +168,9 @@ export class FirstStage {
     if (target.type !== NESTED && inInterruptRange(outHi, outLo)) return 0x87;
     // 6. Accessed, and dirty for a write, in one update.
     const wanted =
-      ACCESSED | (target.extendedAccessed ? EXTENDED_ACCESSED : 0) | (write ? DIRTY : 0);
+      ACCESSED |
+      (target.extendedAccessed ? EXTENDED_ACCESSED : 0) |
+      ((access & WRITE) !== 0 ? DIRTY : 0);
     const code = (entryLo & wanted) === wanted ? 0 : this.#mark(target, wanted);
     if (code !== 0) return code;
     const dirty = (cursor.lo & DIRTY) !== 0;
@@ -172,6 +179,7 @@ export class FirstStage {
       (rights & USER) === 0 ? 0 : common | (dirty && (rights & WRITABLE) !== 0 ? WRITE : 0),
       target.supervisorRequests ? common | (dirty && supervisorWrites ? WRITE : 0) : 0,
     );
+    this.granted = access;
     this.outHi = outHi;
     this.outLo = outLo;
     this.pageLg2 = pageLg2;
@@ -190,11 +198,10 @@ export class FirstStage {
         target,
         frameHigh(this.#guestPfn),
         frameLow(this.#guestPfn),
-        WRITE,
+        capabilities.erratum772415 && target.snooped ? WRITE | UNCHECKED_WRITE : WRITE,
       );
-      const mayNotWrite = code === 0x79 || code === 0x85;
-      if (mayNotWrite && !(capabilities.erratum772415 && target.snooped)) return 0x77;
-      if (code !== 0 && !mayNotWrite) return this.#blameSecond(code);
+      if (code === 0x79 || code === 0x85) return 0x77;
+      if (code !== 0) return this.#blameSecond(code);
     }
     return this.cursor.mark(bits);
   }

@@ -1,7 +1,7 @@
 import { READ, WRITE } from "../pci/dma-request.ts";
 import { CHANGED, EntryCursor, MAX_RETRIES } from "./entry-cursor.ts";
 import { type EntryChecks, inInterruptRange, secondStageChecks } from "./entry-checks.ts";
-import { secondStageRights } from "./rights.ts";
+import { secondStageRights, UNCHECKED_WRITE, withoutOptionalWrite } from "./rights.ts";
 import { StructureCache } from "./structure-cache.ts";
 import type { Target } from "./target.ts";
 import type { WalkParts } from "./walk-parts.ts";
@@ -24,6 +24,8 @@ export class SecondStage {
   pageLg2 = 12;
   /** What the IOTLB may keep; W only where nothing remains to be marked dirty. */
   rights = 0;
+  /** What of `need` was granted: all of it, or all but a write that was only wished for. */
+  granted = 0;
   /** The entry that refused. */
   readonly cursor: EntryCursor;
   readonly structures: StructureCache;
@@ -39,12 +41,14 @@ export class SecondStage {
 
   /**
    * @param tag the space's tag, or 0 to leave the caches alone
-   * @param need `READ` and `WRITE`, or-ed
+   * @param need `READ`, `WRITE`, `OPTIONAL_WRITE` and `UNCHECKED_WRITE`, or-ed; other bits are ignored
    * @returns 0 or the fault's code
    */
   translate(tag: number, target: Target, hi: number, lo: number, need: number): number {
     const { iotlb } = this.#parts;
-    if (tag !== 0 && iotlb.find(tag, hi, lo) && (iotlb.rights & need) === need) {
+    const firm = need & READ_WRITE;
+    if (tag !== 0 && iotlb.find(tag, hi, lo) && (iotlb.rights & firm) === firm) {
+      this.granted = firm;
       this.outHi = iotlb.outHi;
       this.outLo = iotlb.outLo;
       this.pageLg2 = iotlb.pageLg2;
@@ -97,7 +101,7 @@ export class SecondStage {
   }
 
   /** What remains to be done at the leaf under the cursor. */
-  #finish(tag: number, target: Target, hi: number, lo: number, need: number, allowed: number): number {
+  #finish(tag: number, target: Target, hi: number, lo: number, asked: number, allowed: number): number {
     const { cursor } = this;
     const { level, hi: entryHi, lo: entryLo } = cursor;
     let rights = allowed;
@@ -106,9 +110,11 @@ export class SecondStage {
       return 0x7a;
     }
     // 4. The permissions of all levels.
-    if ((rights & need) !== need) {
-      if (rights === 0) return 0x79;
-      return (need & ~rights & WRITE) !== 0 ? 0x85 : 0x86;
+    let need = asked & READ_WRITE;
+    const missing = need & ~rights & ((asked & UNCHECKED_WRITE) === 0 ? READ_WRITE : READ);
+    if (missing !== 0) {
+      need = withoutOptionalWrite(asked, missing) & READ_WRITE;
+      if (need === 0) return rights === 0 ? 0x79 : (missing & WRITE) !== 0 ? 0x85 : 0x86;
     }
     // 5. The output address.
     const pageLg2 = 12 + 9 * level;
@@ -127,6 +133,7 @@ export class SecondStage {
     this.outLo = outLo;
     this.pageLg2 = pageLg2;
     this.rights = secondStageRights(rights);
+    this.granted = need;
     if (tag !== 0) this.#remember(tag, target.domain, hi, lo);
     return 0;
   }

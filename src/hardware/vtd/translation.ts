@@ -18,6 +18,7 @@ import { FAULT, TRANSLATED } from "./events.ts";
 import { createFault, FaultSite } from "./fault.ts";
 import { FirstStage } from "./first-stage.ts";
 import { legacyCode } from "./legacy-codes.ts";
+import { neededRights, OPTIONAL_WRITE } from "./rights.ts";
 import { SecondStage } from "./second-stage.ts";
 import { TTM_ABORT, TTM_LEGACY, TTM_SCALABLE } from "./spec/root-table-address.ts";
 import { FIRST_STAGE, NESTED, PASS_THROUGH, SECOND_STAGE, type Target } from "./target.ts";
@@ -123,31 +124,27 @@ export class Translation {
       this.#pass(request);
       return 0;
     }
-    const { target } = tables;
+    const target = tables.target;
     const access = this.#accessOf(request);
     if (target.type !== SECOND_STAGE && target.type !== PASS_THROUGH) {
       if ((access & PRIVILEGED) !== 0 && !target.supervisorRequests) return 0x5d;
     }
-    return request.addressType === TRANSLATION_REQUEST
-      ? this.#answerTranslationRequest(target, request, access)
-      : this.#translateFor(target, request, access);
+    const wishes = request.addressType === TRANSLATION_REQUEST && (access & READ_WRITE) === READ_WRITE;
+    return this.#translateFor(target, request, wishes ? access | OPTIONAL_WRITE : access);
   }
 
-  /** The request's access with the privilege that its context gives it, less what the unit does not know. */
+  /** The request's access with the privilege that its context gives it. */
   #accessOf(request: DmaRequest): number {
-    const known = this.#executeRequests ? request.access : request.access & ~EXECUTE;
-    return this.#extraAccess(request) | known;
+    return this.#extraAccess(request) | this.#known(request.access);
+  }
+
+  /** `access` less what the unit does not know. */
+  #known(access: number): number {
+    return this.#executeRequests ? access : access & ~EXECUTE;
   }
 
   #extraAccess(request: DmaRequest): number {
     return request.pasid === NO_PASID && this.tables.context.ridPrivileged ? PRIVILEGED : 0;
-  }
-
-  /** A translation request is granted what it asked for, or, where only writing is refused, the rest (§4.1). */
-  #answerTranslationRequest(target: Target, request: DmaRequest, access: number): number {
-    const code = this.#translateFor(target, request, access);
-    const refusesWrite = code === 0x85 && (access & WRITE) !== 0 && (access & READ) !== 0;
-    return refusesWrite ? this.#translateFor(target, request, access & ~WRITE) : code;
   }
 
   /** Translates through `target` with `access`; the answer goes into `request`. */
@@ -158,11 +155,10 @@ export class Translation {
       if (frameOf(hi, lo) >= limit) return this.#codeOf(target, 0x83, access);
       if (inInterruptRange(hi, lo)) return this.#codeOf(target, 0x87, access);
       this.#pass(request);
-      request.granted = access & GRANTABLE;
       return 0;
     }
+    if (this.#findTags(target, request) && this.#answerFromCache(request, access)) return 0;
     this.#parts.counters.walks++;
-    this.#findTags(target, request);
     const code =
       target.type === SECOND_STAGE
         ? this.#walkSecond(target, request, access)
@@ -172,9 +168,10 @@ export class Translation {
 
   #walkSecond(target: Target, request: DmaRequest, access: number): number {
     const second = this.#second;
-    const code = second.translate(this.#tag, target, request.hi, request.lo, access & READ_WRITE);
+    const code = second.translate(this.#tag, target, request.hi, request.lo, access);
     if (code !== 0) return this.#stopAt(second.cursor, code);
-    this.#answer(request, second.outHi, second.outLo, second.pageLg2, access);
+    const granted = (access & ~READ_WRITE) | second.granted;
+    this.#answer(request, second.outHi, second.outLo, second.pageLg2, granted);
     return 0;
   }
 
@@ -182,21 +179,22 @@ export class Translation {
     const first = this.#first;
     const code = first.translate(this.#tag, this.#secondTag, target, request.hi, request.lo, access);
     if (code !== 0) return this.#stopAt(first.refusing, code);
-    if (target.type === NESTED) return this.#walkOutput(target, request, access);
+    if (target.type === NESTED) return this.#walkOutput(target, request);
     this.#keep(target, request, first.pageLg2, first.rights, first.outHi, first.outLo);
-    this.#answer(request, first.outHi, first.outLo, first.pageLg2, access);
+    this.#answer(request, first.outHi, first.outLo, first.pageLg2, first.granted);
     return 0;
   }
 
   /** Nested: translates what the first stage has found. */
-  #walkOutput(target: Target, request: DmaRequest, access: number): number {
+  #walkOutput(target: Target, request: DmaRequest): number {
     const first = this.#first;
     const second = this.#second;
-    const code = second.translate(this.#secondTag, target, first.outHi, first.outLo, access & READ_WRITE);
+    const code = second.translate(this.#secondTag, target, first.outHi, first.outLo, first.granted);
     if (code !== 0) return this.#stopAt(second.cursor, code);
     const pageLg2 = Math.min(first.pageLg2, second.pageLg2);
     this.#keep(target, request, pageLg2, first.rights & second.rights, second.outHi, second.outLo);
-    this.#answer(request, second.outHi, second.outLo, pageLg2, access);
+    const granted = (first.granted & ~READ_WRITE) | second.granted;
+    this.#answer(request, second.outHi, second.outLo, pageLg2, granted);
     return 0;
   }
 
@@ -215,13 +213,18 @@ export class Translation {
     if (!whole || pageLg2 < this.#first.pageLg2) spaces.fracture(target.domain, target.pasid);
   }
 
-  /** Finds the tags under which the request's translations are kept. */
-  #findTags(target: Target, request: DmaRequest): void {
-    if (!this.#cached) return;
+  /**
+   * Finds the tags under which the request's translations are kept.
+   *
+   * @returns whether the IOTLB may have an answer that nobody has looked for yet
+   */
+  #findTags(target: Target, request: DmaRequest): boolean {
+    if (!this.#cached) return false;
     const bindings = this.#bindings;
     const { source, pasid } = request;
     let at = bindings.findFor(source, pasid, target);
-    if (at < 0) {
+    const isNew = at < 0;
+    if (isNew) {
       const { spaces } = this.#parts;
       spaces.makeRoom();
       const second = target.type === FIRST_STAGE ? 0 : spaces.secondStage(target.domain);
@@ -230,6 +233,15 @@ export class Translation {
     }
     this.#tag = bindings.words[at + TAG]!;
     this.#secondTag = bindings.words[at + SECOND_TAG]!;
+    return isNew || request.addressType === TRANSLATION_REQUEST;
+  }
+
+  #answerFromCache(request: DmaRequest, access: number): boolean {
+    const { iotlb } = this.#parts;
+    const need = neededRights(access);
+    if (!iotlb.find(this.#tag, request.hi, request.lo) || (iotlb.rights & need) !== need) return false;
+    this.#answer(request, iotlb.outHi, iotlb.outLo, iotlb.pageLg2, access);
+    return true;
   }
 
   #stopAt(cursor: EntryCursor, code: number): number {
@@ -247,7 +259,8 @@ export class Translation {
 
   /** The request goes on with its own address. */
   #pass(request: DmaRequest): true {
-    this.#answer(request, request.hi, request.lo, UNTRANSLATED_LG2, request.access);
+    const granted = this.#known(request.access);
+    this.#answer(request, request.hi, request.lo, UNTRANSLATED_LG2, granted);
     return true;
   }
 

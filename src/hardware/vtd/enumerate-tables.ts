@@ -1,0 +1,169 @@
+import { entryFrame, frameAddress } from "../../bits/halves.ts";
+import { WORDS_LG2 } from "../../memory/bank.ts";
+import type { PhysicalMemory } from "../../memory/physical-memory.ts";
+import { INDEX_LG2, PROT_READ, PROT_USER, PROT_WRITE } from "../../page-table/format.ts";
+import type { ProblemKind } from "./enumerate-leaves.ts";
+import { type Budget, PAGE_COST } from "./enumerate-limits.ts";
+import { type EntryChecks, LEAF_LEVELS } from "./entry-checks.ts";
+
+const PAGE_SIZE_BIT = 1 << 7;
+const READ_WRITE = PROT_READ | PROT_WRITE;
+const EVERYTHING = READ_WRITE | PROT_USER;
+const ENTRIES = 1 << INDEX_LG2;
+const MOST_LEVELS = 5;
+
+/** 32-bit words of a page. */
+export const PAGE_WORDS: number = 1 << WORDS_LG2;
+
+/** Copies the page at frame `pfn` into `words`; `false` when there is no memory. */
+export const copyPage = (memory: PhysicalMemory, pfn: number, words: Int32Array): boolean => {
+  const bank = memory.bankOf(pfn);
+  const at = (pfn - bank.firstPfn) << WORDS_LG2;
+  if (at >>> 0 >= bank.words.length) return false;
+  words.set(bank.words.subarray(at, at + PAGE_WORDS));
+  return true;
+};
+
+/** What one stage says about its entries. */
+export interface StageEntries {
+  readonly checks: EntryChecks;
+  /** What an entry by itself allows; neither reading nor writing when it is not present. */
+  permissions(hi: number, lo: number): number;
+}
+
+/** Where a visit's findings go. Frames are of the stage's input; a block has 2^`framesLg2` of them. */
+export interface VisitSink {
+  leaf(frame: number, outFrame: number, framesLg2: number, prot: number): void;
+  problem(kind: ProblemKind, address: bigint, frame: number, framesLg2: number): void;
+}
+
+/** What a visit works with. */
+export interface VisitParts {
+  readonly memory: PhysicalMemory;
+  readonly budget: Budget;
+  /** The frames of all tables read. */
+  readonly tablePfns: Set<number>;
+}
+
+/**
+ * Finds the frame of a table that is named by `pfn` and covers the block from
+ * `frame`; -1 when it cannot be found.
+ */
+export type TableFinder = (pfn: number, frame: number, framesLg2: number, level: number) => number;
+
+/**
+ * Visits all leaves of one stage's tables below a top table, or those of an
+ * aligned block of its input, by input address. Memory must not change in the
+ * life of the object: it keeps the pages that it read last.
+ */
+export class TableVisit {
+  /** Whether the top table of the last visit could be read. */
+  topReadable = true;
+  readonly #entries: StageEntries;
+  readonly #parts: VisitParts;
+  readonly #sink: VisitSink;
+  readonly #find: TableFinder | undefined;
+  /** By level: the page that a table was read from last, and its words. */
+  readonly #pfns: number[] = new Array<number>(MOST_LEVELS).fill(-1);
+  readonly #words: readonly Int32Array[] = Array.from(
+    { length: MOST_LEVELS },
+    () => new Int32Array(PAGE_WORDS),
+  );
+  /** The block asked for. */
+  #first = 0;
+  #lg2 = 0;
+
+  /** @param find where tables are named by addresses that are not physical */
+  constructor(entries: StageEntries, parts: VisitParts, sink: VisitSink, find?: TableFinder) {
+    this.#entries = entries;
+    this.#parts = parts;
+    this.#sink = sink;
+    this.#find = find;
+  }
+
+  /**
+   * @param pfn the top table
+   * @param first the first input frame, a multiple of 2^`framesLg2`
+   * @param framesLg2 at most what `levels` reach
+   */
+  visit(pfn: number, levels: number, first: number, framesLg2: number): void {
+    this.#first = first;
+    this.#lg2 = framesLg2;
+    this.topReadable = true;
+    this.topReadable = this.#visitTable(levels - 1, pfn, 0, EVERYTHING);
+  }
+
+  /** @returns whether the table could be read */
+  #visitTable(level: number, named: number, base: number, prot: number): boolean {
+    const { budget } = this.#parts;
+    const tableLg2 = INDEX_LG2 * (level + 1);
+    const inside = this.#lg2 < tableLg2;
+    const start = inside ? this.#first : base;
+    const lg2 = inside ? this.#lg2 : tableLg2;
+    const pfn = this.#find === undefined ? named : this.#find(named, start, lg2, level);
+    if (pfn < 0) return false;
+    if (!this.#load(level, pfn)) {
+      if (!budget.exhausted) this.#sink.problem("outside-memory", frameAddress(pfn), start, lg2);
+      return false;
+    }
+    const entryFrames = 2 ** (INDEX_LG2 * level);
+    const first = inside ? Math.floor(this.#first / entryFrames) % ENTRIES : 0;
+    const count = inside ? Math.max(1, 2 ** this.#lg2 / entryFrames) : ENTRIES;
+    if (!budget.spend("pagingEntries", count)) return true;
+    const words = this.#words[level]!;
+    for (let index = first; index < first + count && !budget.exhausted; index++) {
+      const lo = words[2 * index]!;
+      const hi = words[2 * index + 1]!;
+      if ((lo | hi) === 0) continue;
+      const own = this.#entries.permissions(hi, lo);
+      if ((own & READ_WRITE) === 0) continue;
+      this.#visitEntry(level, pfn, index, hi, lo, base + index * entryFrames, prot & own);
+    }
+    return true;
+  }
+
+  /** A present entry. */
+  #visitEntry(
+    level: number,
+    pfn: number,
+    index: number,
+    hi: number,
+    lo: number,
+    base: number,
+    prot: number,
+  ): void {
+    const { checks } = this.#entries;
+    const isLeaf = level === 0 || (level < LEAF_LEVELS && (lo & PAGE_SIZE_BIT) !== 0);
+    const reserved = isLeaf
+      ? (lo & checks.leafLo[level]!) | (hi & checks.leafHi[level]!)
+      : (lo & checks.tableLo) | (hi & checks.tableHi);
+    const out = entryFrame(hi, lo);
+    if (reserved === 0 && !isLeaf) {
+      this.#visitTable(level - 1, out, base, prot);
+      return;
+    }
+    const entryLg2 = INDEX_LG2 * level;
+    const inside = this.#lg2 < entryLg2;
+    const start = inside ? this.#first : base;
+    const lg2 = inside ? this.#lg2 : entryLg2;
+    if (reserved !== 0) {
+      const address = frameAddress(pfn) + BigInt(index * 8);
+      this.#sink.problem("reserved-bit", address, start, lg2);
+    } else if ((prot & READ_WRITE) !== 0) {
+      // Bits below a large page's size are no part of its address: one of them is the first stage's PAT.
+      const page = out - (out % 2 ** entryLg2);
+      this.#sink.leaf(start, page + (start - base), lg2, prot);
+    }
+  }
+
+  #load(level: number, pfn: number): boolean {
+    if (this.#pfns[level] === pfn) return true;
+    const { budget, memory, tablePfns } = this.#parts;
+    if (!budget.spend("pagingEntries", PAGE_COST)) return false;
+    this.#pfns[level] = -1;
+    if (!copyPage(memory, pfn, this.#words[level]!)) return false;
+    this.#pfns[level] = pfn;
+    tablePfns.add(pfn);
+    return true;
+  }
+}

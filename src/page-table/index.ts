@@ -1,0 +1,16 @@
+export * from "./create.ts";
+export { markDirty, type DirtyVisitor } from "./dirty.ts";
+export { classify, EMPTY, INVALID, LEAF, leafFrame, leafLg2, TABLE } from "./entry.ts";
+export * from "./errno.ts";
+export * from "./events.ts";
+export * from "./format.ts";
+export * from "./formats/amd-v1.ts";
+export * from "./formats/amd-v1-entry.ts";
+export * from "./formats/vtd-second-stage.ts";
+export * from "./formats/vtd-second-stage-entry.ts";
+export * from "./formats/x86-64.ts";
+export * from "./formats/x86-64-entry.ts";
+export * from "./gather.ts";
+export * from "./page-table.ts";
+export * from "./table-pages.ts";
+export type { InvalidEntry, TableItem, TableLeaf, TableOutside, TablePointer } from "./walk.ts";

@@ -1,0 +1,110 @@
+import { join } from "node:path";
+import { rolldown } from "rolldown";
+import ts from "typescript";
+import { describe, expect, it } from "vitest";
+import { NODE_ROOMS, roomOf } from "../scripts/house.mjs";
+import { filesBelow, isTestCode, ROOT } from "./sources.ts";
+
+/** What runs anywhere: all but the tests and the rooms that need Node. */
+const PORTABLE = filesBelow("src").filter(
+  (file) =>
+    file.path.endsWith(".ts") && !isTestCode(file) && !NODE_ROOMS.includes(roomOf(file.path) ?? ""),
+);
+
+const ENTRY = "portable-entry";
+
+/** Bundles `files` for a browser. Whatever does not resolve there comes back by name. */
+const bundleForBrowser = async (files: readonly string[]): Promise<readonly string[]> => {
+  const problems: string[] = [];
+  const build = await rolldown({
+    input: ENTRY,
+    platform: "browser",
+    tsconfig: true,
+    cwd: ROOT,
+    onLog: (_level, { code, message }) => {
+      problems.push(`${code ?? "LOG"}: ${message}`);
+    },
+    plugins: [
+      {
+        name: ENTRY,
+        resolveId: (id) => (id === ENTRY ? ENTRY : null),
+        load: (id) =>
+          id === ENTRY ? files.map((file) => `import ${JSON.stringify(file)};`).join("\n") : null,
+      },
+    ],
+  });
+  try {
+    // No tree-shaking by use: an import that nobody needs is still an import.
+    await build.generate({ format: "esm", codeSplitting: false });
+  } catch (error) {
+    problems.push(String(error));
+  } finally {
+    await build.close();
+  }
+  return problems;
+};
+
+/** Globals that only Node has. */
+const NODE_GLOBALS = new Set([
+  "Buffer",
+  "process",
+  "global",
+  "require",
+  "module",
+  "__dirname",
+  "__filename",
+  "setImmediate",
+  "clearImmediate",
+]);
+
+/** Whether `node` reads the variable it names, rather than naming a property or declaring something. */
+const isRead = (node: ts.Identifier): boolean => {
+  const { parent } = node;
+  if (ts.isPropertyAccessExpression(parent) || ts.isQualifiedName(parent)) {
+    return (ts.isPropertyAccessExpression(parent) ? parent.expression : parent.left) === node;
+  }
+  return !("name" in parent && parent.name === node) && !ts.isBindingElement(parent);
+};
+
+const nodeGlobalsIn = (path: string, text: string): readonly string[] => {
+  const source = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true);
+  const declared = new Set<string>();
+  const read: string[] = [];
+  const visit = (node: ts.Node): void => {
+    if (ts.isIdentifier(node) && NODE_GLOBALS.has(node.text)) {
+      if (isRead(node)) read.push(node.text);
+      else if (!ts.isPropertyAccessExpression(node.parent)) declared.add(node.text);
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return read.filter((name) => !declared.has(name)).map((name) => `${path} uses ${name}`);
+};
+
+describe("everything below devfs", () => {
+  it("is built for the browser", async () => {
+    const files = PORTABLE.map(({ path }) => join(ROOT, "src", path));
+    expect(files.length).toBeGreaterThan(10);
+    expect(await bundleForBrowser(files)).toEqual([]);
+  });
+
+  it("uses no global of Node", () => {
+    expect(PORTABLE.flatMap(({ path, text }) => nodeGlobalsIn(path, text))).toEqual([]);
+  });
+
+  it("a module of Node fails the build", async () => {
+    const problems = await bundleForBrowser([join(ROOT, "test/sources.ts")]);
+    expect(problems.join("\n")).toContain("node:fs");
+  });
+
+  it("a global of Node is found", () => {
+    expect(nodeGlobalsIn("a.ts", "export const x = Buffer.from([1]);")).toEqual([
+      "a.ts uses Buffer",
+    ]);
+    expect(nodeGlobalsIn("a.ts", "export const x = process.env;")).toEqual(["a.ts uses process"]);
+    expect(nodeGlobalsIn("a.ts", "const process = { pid: 1 }; export const x = process;")).toEqual(
+      [],
+    );
+    expect(nodeGlobalsIn("a.ts", "export const x = queue.process(1);")).toEqual([]);
+  });
+});

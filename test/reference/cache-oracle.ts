@@ -1,0 +1,189 @@
+/**
+ * All answers that a unit with caches may give: the reference, run once for
+ * each way to read every entry either as it is or as it was since it last had
+ * to be forgotten.
+ */
+import type { InvalidationLog } from "./cache-history.ts";
+import { World } from "./cache-world.ts";
+import type { Purpose, ReferenceRequest, ReferenceResult } from "./vtd-machine.ts";
+import type { UnitProfile } from "./vtd-profiles.ts";
+import { referenceTranslate } from "./vtd-reference.ts";
+
+/** What can be stale. */
+export type Stale = "context" | "pasid" | "stage-1" | "stage-2";
+
+export interface Possibility {
+  readonly result: ReferenceResult;
+  /** What was read as it was, not as it is; empty in the fresh answer. */
+  readonly stale: ReadonlySet<Stale>;
+  /** Whether entries had to be written. */
+  readonly updates: boolean;
+}
+
+/** A combination of old and new that no cache can bring about. */
+class Impossible {}
+
+interface EntryRead {
+  readonly purpose: Purpose;
+  readonly value: bigint;
+  /** When it ceased to be so; `undefined` when it is so now. */
+  readonly to: number | undefined;
+}
+
+/** Faults of an entry that is then not cached: it must have been read as it is. */
+const CONTEXT_FAULTS = [0x01, 0x02, 0x03, 0x08, 0x09, 0x0a, 0x0b, 0x38, 0x39, 0x3a, 0x40, 0x41, 0x42];
+const PASID_FAULTS = [0x50, 0x51, 0x52, 0x58, 0x59, 0x5a, 0x5b];
+
+/** Whether an entry with this value can have led anywhere: present and, in stage 1, accessed. */
+const wasUsable = (purpose: Purpose, value: bigint): boolean =>
+  purpose.structure === "stage-1" ? (value & 0x21n) === 0x21n : (value & 3n) !== 0n;
+
+/** More ways than these are not tried. */
+const MOST_WAYS = 20_000;
+
+/** One way through the choices. */
+class Way {
+  readonly #world: World;
+  readonly #log: InvalidationLog;
+  readonly #request: ReferenceRequest;
+  readonly #script: readonly number[];
+  /** How many choices there were at each point. */
+  readonly counts: number[] = [];
+  readonly entries: EntryRead[] = [];
+  readonly stale = new Set<Stale>();
+  readonly #chosen = new Map<bigint, EntryRead>();
+  readonly #written = new Map<bigint, bigint>();
+  readonly #context: ReturnType<World["contextValue"]>;
+  #pasid: ReturnType<World["pasidValue"]> | undefined;
+
+  constructor(world: World, log: InvalidationLog, request: ReferenceRequest, script: readonly number[]) {
+    this.#world = world;
+    this.#log = log;
+    this.#request = request;
+    this.#script = script;
+    const { source } = request;
+    const past = (world.pastContexts.get(source) ?? []).filter(
+      ({ value, to }) => to > log.lastForContext(source, value.domain),
+    );
+    const choice = this.#choose(past.length + 1);
+    if (choice > 0) this.stale.add("context");
+    this.#context = choice === 0 ? world.contextValue(source) : past[choice - 1]!.value;
+  }
+
+  get rtaddr(): bigint {
+    return this.#context.rtaddr;
+  }
+
+  get updates(): boolean {
+    return this.#written.size > 0;
+  }
+
+  #choose(count: number): number {
+    const choice = this.#script[this.counts.length] ?? 0;
+    this.counts.push(count);
+    return choice;
+  }
+
+  #pasidValue(pasid: number): ReturnType<World["pasidValue"]> {
+    if (this.#pasid !== undefined) return this.#pasid;
+    const { source } = this.#request;
+    const past = (this.#world.pastPasids.get(World.pasidKey(source, pasid)) ?? []).filter(
+      ({ value, to }) => to > this.#log.lastForPasid(pasid, value.domain),
+    );
+    const choice = this.#choose(past.length + 1);
+    if (choice > 0) this.stale.add("pasid");
+    this.#pasid = choice === 0 ? this.#world.pasidValue(source, pasid) : past[choice - 1]!.value;
+    return this.#pasid;
+  }
+
+  read64(address: bigint, purpose?: Purpose): bigint | undefined {
+    if (purpose === undefined) return this.#written.get(address) ?? this.#chosen.get(address)?.value;
+    const at = Number((address - purpose.base) / 8n);
+    if (purpose.structure === "root") return this.#context.root[at];
+    if (purpose.structure === "context") return this.#context.context[at];
+    if (purpose.structure === "directory") return this.#pasidValue(purpose.pasid!).directory;
+    if (purpose.structure === "pasid") return this.#pasidValue(purpose.pasid!).entry[at];
+    return this.#readEntry(address, purpose);
+  }
+
+  #readEntry(address: bigint, purpose: Purpose): bigint | undefined {
+    const current = this.#world.memory.read64(address);
+    if (current === undefined) return undefined;
+    const forgotten = this.#log.lastForEntry(purpose, undefined);
+    const past = (this.#world.pastEntries.get(address) ?? []).filter(
+      ({ value, to }) => to > forgotten && wasUsable(purpose, value),
+    );
+    const choice = this.#choose(past.length + 1);
+    const read: EntryRead =
+      choice === 0
+        ? { purpose, value: this.#written.get(address) ?? current, to: undefined }
+        : { purpose, ...past[choice - 1]! };
+    this.entries.push(read);
+    this.#chosen.set(address, read);
+    if (choice > 0) this.stale.add(purpose.structure as Stale);
+    return read.value;
+  }
+
+  write64(address: bigint, value: bigint): boolean {
+    // An entry that lacks its flags was never used as it is read here, so it is in no cache.
+    if (this.#chosen.get(address)?.to !== undefined) throw new Impossible();
+    this.#written.set(address, value);
+    return true;
+  }
+
+  /** Whether caches can bring `result` about. */
+  allows(result: ReferenceResult): boolean {
+    if (!result.ok && CONTEXT_FAULTS.includes(result.code) && this.stale.has("context")) return false;
+    if (!result.ok && PASID_FAULTS.includes(result.code) && this.stale.has("pasid")) return false;
+    const refused = !result.ok || this.#isDenied(result);
+    if (!result.ok && this.entries.at(-1)?.to !== undefined) return false;
+    return this.entries.every(({ purpose, value, to }) => {
+      if (to === undefined) return true;
+      const leaf = purpose.forTable !== true && (purpose.level === 0 || (value & 0x80n) !== 0n);
+      if (!leaf) return true;
+      // VTD-CACHE-03 and 05: only whole translations are cached, and one that does not permit is walked again.
+      if (refused) return false;
+      return to > this.#log.lastForEntry(purpose, result.pageLg2);
+    });
+  }
+
+  #isDenied(result: ReferenceResult & { ok: true }): boolean {
+    const { type, access } = this.#request;
+    return type === "translation-request" && access.write && !result.granted.write;
+  }
+}
+
+/** The next script in order, or `undefined` after the last. */
+const nextScript = (way: Way, script: readonly number[]): number[] | undefined => {
+  const next = way.counts.map((_, i) => script[i] ?? 0);
+  while (next.length > 0) {
+    const last = next.length - 1;
+    if (next[last]! + 1 < way.counts[last]!) {
+      next[last]!++;
+      return next;
+    }
+    next.pop();
+  }
+  return undefined;
+};
+
+/** All that `request` may be answered, the fresh answer first. */
+export function* possibilities(
+  world: World,
+  log: InvalidationLog,
+  profile: UnitProfile,
+  request: ReferenceRequest,
+): Generator<Possibility> {
+  let script: number[] | undefined = [];
+  for (let ways = 0; script !== undefined && ways < MOST_WAYS; ways++) {
+    const way: Way = new Way(world, log, request, script);
+    try {
+      const machine = { ...profile, enabled: true, rtaddr: way.rtaddr, memory: way };
+      const result = referenceTranslate(machine, request);
+      if (way.allows(result)) yield { result, stale: way.stale, updates: way.updates };
+    } catch (impossible) {
+      if (!(impossible instanceof Impossible)) throw impossible;
+    }
+    script = nextScript(way, script);
+  }
+}
