@@ -1,14 +1,17 @@
 // Builds dist/: the programs, one file each, and the library with its declarations.
 // Imports nothing but Node until something is to be built, so that bin/softiommu starts quickly.
 
-import { readdirSync, renameSync, rmSync, statSync, utimesSync } from "node:fs";
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { ensureInstalled, ROOT } from "./install.mjs";
 
 /** Never bundled: Node's own modules and the packages of `dependencies`. */
-const EXTERNAL = [/^node:/, "commander"];
+const EXTERNAL = [
+  /^node:/,
+  ...Object.keys(JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")).dependencies ?? {}),
+];
 
 /** @param {string} path */
 const isTest = (path) => path.endsWith(".test.ts");

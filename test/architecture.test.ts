@@ -16,7 +16,7 @@ const SOURCES = filesBelow("src").filter(({ path }) => path.endsWith(".ts"));
 const CODE = SOURCES.filter((file) => !isTestCode(file));
 
 const PACKAGES: readonly string[] = Object.keys(
-  JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")).dependencies,
+  JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")).dependencies ?? {},
 );
 
 const isNode = (specifier: string): boolean =>
@@ -99,7 +99,6 @@ describe("imports", () => {
 
   it.each([
     ["cli/a.ts", `import { readFileSync } from "node:fs";`],
-    ["cli/a.ts", `import { Command } from "commander";`],
     ["hardware/vtd/spec/a.ts", `import { x } from "./b.ts";`],
     ["hardware/vtd/spec/a.ts", `import { x } from "../../../struct/layout.ts";`],
     ["hardware/devices/a.ts", `import { x } from "../pci/dma-request.ts";`],

@@ -21,6 +21,7 @@ const bundleForBrowser = async (files: readonly string[]): Promise<readonly stri
     platform: "browser",
     tsconfig: true,
     cwd: ROOT,
+    treeshake: false,
     onLog: (_level, { code, message }) => {
       problems.push(`${code ?? "LOG"}: ${message}`);
     },
@@ -34,7 +35,6 @@ const bundleForBrowser = async (files: readonly string[]): Promise<readonly stri
     ],
   });
   try {
-    // No tree-shaking by use: an import that nobody needs is still an import.
     await build.generate({ format: "esm", codeSplitting: false });
   } catch (error) {
     problems.push(String(error));

@@ -58,7 +58,7 @@ export interface EntryStep extends StepPlace {
   readonly stage: 1 | 2;
   /** 0 is the level of 4 KiB pages. */
   readonly level: number;
-  /** Whether it maps a page. */
+  /** Whether it is the place of a page and not of a table, present or not. */
   readonly leaf: boolean;
   /** Inside a first stage: the second stage translates an address that the first one needs. */
   readonly nested: boolean;
@@ -128,6 +128,7 @@ const carried = <Payload>(event: TraceEvent, type: EventType<Payload>): Payload 
   event.name === type.name ? (event.payload as Payload) : undefined;
 
 const isLeaf = (stage: 1 | 2, level: number, value: bigint): boolean =>
+  level === 0 ||
   classify(formatOfStage(stage), level, highHalf(value), lowHalf(value)) === LEAF;
 
 /** Turns the events of one translation into steps. */
@@ -184,7 +185,7 @@ export const pathThrough = (steps: readonly WalkStep[], stage: 1 | 2): EntryStep
   const entries = steps.filter(
     (step): step is EntryStep => step.kind === "entry" && step.stage === stage,
   );
-  const top = entries.findLastIndex(({ level }, i) => level > (entries[i - 1]?.level ?? -1));
+  const top = entries.findLastIndex(({ level }, i) => level >= (entries[i - 1]?.level ?? 0));
   return entries.slice(Math.max(0, top));
 };
 

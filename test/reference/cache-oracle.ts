@@ -136,7 +136,9 @@ class Way {
     if (!result.ok && CONTEXT_FAULTS.includes(result.code) && this.stale.has("context")) return false;
     if (!result.ok && PASID_FAULTS.includes(result.code) && this.stale.has("pasid")) return false;
     const refused = !result.ok || this.#isDenied(result);
-    if (!result.ok && this.entries.at(-1)?.to !== undefined) return false;
+    // A stage-1 table that cannot be read is found by a page of stage 2, which may be old: it is cached by itself.
+    const unreadable = !result.ok && (result.code === 0x70 || result.code === 0x73);
+    if (!result.ok && !unreadable && this.entries.at(-1)?.to !== undefined) return false;
     return this.entries.every(({ purpose, value, to }) => {
       if (to === undefined) return true;
       const leaf = purpose.forTable !== true && (purpose.level === 0 || (value & 0x80n) !== 0n);

@@ -17,7 +17,7 @@ import {
 } from "../../../test/reference/vtd-requests.ts";
 import { scale } from "../../../test/scale.ts";
 import { DmaRequest, EXECUTE, READ, WRITE } from "../pci/dma-request.ts";
-import { createCapabilities, TranslationUnit, type VtdFault } from "./index.ts";
+import { type ContextInvalidation, createCapabilities, type IotlbInvalidation, TranslationUnit, type VtdFault } from "./index.ts";
 
 const FIRST_SEED = 70_000;
 const WORLDS = scale(60, 6_000);
@@ -87,13 +87,14 @@ class Scene {
   step(): string | undefined {
     const world = this.#world;
     world.time++;
+    if (process.env["TR"]) this.trace();
     const operation = this.#random.weighted<Operation>([
-      [70, "dma"],
-      [16, "entry"],
-      [3, "pasid"],
-      [2, "context"],
-      [0.5 as number, "root"],
-      [8, "invalidate"],
+      [280, "dma"],
+      [60, "entry"],
+      [12, "pasid"],
+      [8, "context"],
+      [1, "root"],
+      [30, "invalidate"],
     ]);
     if (operation !== "dma") this.#coverage.add(`operation ${operation}`);
     if (operation === "dma") return this.#access();
@@ -103,6 +104,13 @@ class Scene {
     else if (operation === "root") this.#changeRoot();
     else if (operation === "invalidate") this.#invalidate();
     return undefined;
+  }
+
+  trace(): void {
+    const w = this.#world;
+    const k = World.pasidKey(0x10, 2);
+    const f = (v: { entry: readonly bigint[]; directory: bigint }) => `${v.directory.toString(16)} ${v.entry.slice(0, 3).map((x) => x.toString(16)).join(" ")}`;
+    console.log(w.time, "now", f(w.pasidValue(0x10, 2)), "past", (w.pastPasids.get(k) ?? []).slice(-3).map((p) => `${p.to}:${f(p.value)} forgotten ${this.#log.lastForPasid(2, p.value.domain)}`).join(" | "));
   }
 
   #changeRoot(): void {
@@ -129,7 +137,7 @@ class Scene {
         source: random.pick(SOURCES),
         functionMask: random.pick([0, 1, 2, 3] as const),
       } as const;
-      const by = random.weighted([[10, { granularity: "global" }], [30, { granularity: "domain", domain }], [60, device]] as const);
+      const by = random.weighted<ContextInvalidation>([[10, { granularity: "global" }], [30, { granularity: "domain", domain }], [60, device]]);
       this.#coverage.add(`invalidate context ${by.granularity}`);
       this.#unit.invalidateContext(by);
       this.#log.context(time, by);
@@ -139,7 +147,7 @@ class Scene {
       this.#unit.invalidatePasid(by);
       this.#log.pasid(time, by);
     } else if (kind === "iotlb") {
-      const by = random.weighted([[10, { granularity: "global" }], [20, { granularity: "domain", domain }], [70, page]] as const);
+      const by = random.weighted<IotlbInvalidation>([[10, { granularity: "global" }], [20, { granularity: "domain", domain }], [70, page]]);
       this.#coverage.add(`invalidate iotlb ${by.granularity}${by.granularity === "page" && by.hint ? " with hint" : ""}`);
       this.#unit.invalidateIotlb(by);
       this.#log.iotlb(time, by);
@@ -171,17 +179,101 @@ class Scene {
     };
   }
 
-  /** A request, and whether its answer may be. */
+  /** Makes a request; says what is wrong with its answer. */
   #access(): string | undefined {
     const request = this.#request();
     const ways = possibilities(this.#world, this.#log, this.#profile, request);
     const fresh = ways.next().value as Possibility;
-    const freshKey = keyOf(request, fresh.result);
     fillRequest(this.#dma, request);
-    const before = keyed(ways, this.#random.chance(20) || this.#mayBeStale);
     const ok = this.#unit.translate(this.#dma);
     const key = keyOfAnswer(request, ok, this.#dma);
-    void before;
-    return this.#judge(request, freshKey, key, ways);
+    this.#coverage.add(`dma ${request.type} ${ok ? "ok" : "refused"}`);
+    if (!ok) this.#coverage.add(`code ${key.split(" ")[0]}`);
+    if (key === keyOf(request, fresh.result)) return this.#judgeFresh(request, key, ways);
+    const seen = [keyOf(request, fresh.result)];
+    for (const { result, stale } of ways) {
+      if (keyOf(request, result) === key) return this.#countStale(stale);
+      seen.push(keyOf(request, result));
+    }
+    return `${describeRequest(request)}: ${key}, and not ${[...new Set(seen)].join(" or ")}`;
+  }
+
+  #countStale(stale: ReadonlySet<Stale>): undefined {
+    this.#coverage.add("stale");
+    for (const what of stale) this.#coverage.add(`stale ${what}`);
+  }
+
+  /** The answer is that of a walk from scratch: was it one, and need it have been? */
+  #judgeFresh(request: ReferenceRequest, key: string, ways: Iterable<Possibility>): string | undefined {
+    this.#coverage.add("fresh");
+    const again = possibilities(this.#world, this.#log, this.#profile, request).next();
+    const lacksFlags = (again.value as Possibility).updates;
+    if (!lacksFlags && !this.#random.chance(10)) return undefined;
+    let explained = !lacksFlags;
+    let owed = false;
+    for (const { result, updates } of ways) {
+      const alike = keyOf(request, result) === key;
+      owed ||= !alike;
+      explained ||= alike && !updates;
+      if (explained && owed) break;
+    }
+    if (owed) this.#coverage.add("fresh while owed");
+    return explained || key.startsWith("9") ? undefined : `${describeRequest(request)}: ${key}, and flags are not set`;
   }
 }
+
+interface Campaign {
+  readonly coverage: Coverage;
+  readonly failures: readonly string[];
+}
+
+const run = (worlds: number, caches: boolean): Campaign => {
+  const coverage = new Coverage();
+  const failures: string[] = [];
+  for (let n = 0; n < worlds && failures.length < 3; n++) {
+    const scene = new Scene(FIRST_SEED + n, caches, coverage);
+    for (let step = 0; step < STEPS; step++) {
+      const wrong = scene.step();
+      if (wrong === undefined) continue;
+      failures.push(`seed ${FIRST_SEED + n}, step ${step}: ${wrong}`);
+      break;
+    }
+  }
+  return { coverage, failures };
+};
+
+const STALE_KINDS = ["context", "pasid", "stage-1", "stage-2"] as const;
+
+/** What a campaign must have seen: named, so that one without caches can be told apart. */
+const missing = (coverage: Coverage, worlds: number): string[] => {
+  const floors: readonly (readonly [what: string, floor: number])[] = [
+    ["fresh", worlds * 300],
+    ["fresh while owed", worlds],
+    ["stale", worlds * 5],
+    ...STALE_KINDS.map((kind) => [`stale ${kind}`, worlds / 4] as const),
+  ];
+  return floors.filter(([what, floor]) => coverage.of(what) < floor).map(([what]) => what);
+};
+
+describe("a unit with caches", () => {
+  it("VTD-CACHE-03: answers as from scratch, or as it was where an invalidation is owed", () => {
+    const { coverage, failures } = run(WORLDS, true);
+    expect(failures.join("\n")).toBe("");
+    expect(missing(coverage, WORLDS)).toEqual([]);
+    expect(coverage.kinds("invalidate "), "kinds of invalidation").toBe(12);
+    expect(coverage.kinds("dma "), "requests x outcomes").toBe(6);
+    expect(coverage.kinds("code "), "codes").toBeGreaterThanOrEqual(20);
+    const stale = STALE_KINDS.map((kind) => `${coverage.of(`stale ${kind}`)} ${kind}`).join(", ");
+    console.log(
+      `vtd caches: ${WORLDS} worlds of ${STEPS} steps, ${coverage.of("fresh")} fresh (of those looked at, ${coverage.of("fresh while owed")} while owed), ${coverage.of("stale")} stale (${stale}), ${coverage.kinds("code ")} codes`,
+    );
+  });
+
+  it("VTD-CACHE-03: without caches no answer is stale, and the floor for stale answers says so", () => {
+    const worlds = Math.ceil(WORLDS / 6);
+    const { coverage, failures } = run(worlds, false);
+    expect(failures.join("\n")).toBe("");
+    expect(coverage.of("stale")).toBe(0);
+    expect(missing(coverage, worlds)).toEqual(["stale", ...STALE_KINDS.map((kind) => `stale ${kind}`)]);
+  });
+});

@@ -7,7 +7,7 @@ import { firstStageChecks, inInterruptRange, secondStageChecks } from "./entry-c
 import { LeafList, type ProblemKind } from "./enumerate-leaves.ts";
 import { type StageEntries, TableVisit, type VisitParts, type VisitSink } from "./enumerate-tables.ts";
 import { legacyCode } from "./legacy-codes.ts";
-import { FIRST_STAGE, NESTED, SECOND_STAGE, type Target } from "./target.ts";
+import { FIRST_STAGE, SECOND_STAGE, type Target } from "./target.ts";
 
 const PAGE_LEVELS_LG2 = 9;
 const FRAMES_OF_64_BITS = 2 ** 52;
@@ -118,7 +118,7 @@ export class PageEnumerator {
         const pfn = guest.findTable(guestPfn, top, (kind, address) =>
           canonicalProblem(kind, address, frame, framesLg2),
         );
-        if (top && pfn < 0) list.fault = guest.code;
+        if (top && pfn < 0 && !this.#parts.budget.exhausted) list.fault = guest.code;
         return pfn;
       },
     );

@@ -93,7 +93,7 @@ export class TableVisit {
     this.topReadable = this.#visitTable(levels - 1, pfn, 0, EVERYTHING);
   }
 
-  /** @returns whether the table could be read */
+  /** @returns whether the table could be read, as far as the budget allowed to find out */
   #visitTable(level: number, named: number, base: number, prot: number): boolean {
     const { budget } = this.#parts;
     const tableLg2 = INDEX_LG2 * (level + 1);
@@ -101,9 +101,10 @@ export class TableVisit {
     const start = inside ? this.#first : base;
     const lg2 = inside ? this.#lg2 : tableLg2;
     const pfn = this.#find === undefined ? named : this.#find(named, start, lg2, level);
-    if (pfn < 0) return false;
+    if (pfn < 0) return budget.exhausted;
     if (!this.#load(level, pfn)) {
-      if (!budget.exhausted) this.#sink.problem("outside-memory", frameAddress(pfn), start, lg2);
+      if (budget.exhausted) return true;
+      this.#sink.problem("outside-memory", frameAddress(pfn), start, lg2);
       return false;
     }
     const entryFrames = 2 ** (INDEX_LG2 * level);

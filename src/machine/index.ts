@@ -1,0 +1,3 @@
+export * from "./fault-advice.ts";
+export * from "./machine.ts";
+export * from "./recorded-walk.ts";
