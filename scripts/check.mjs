@@ -12,22 +12,28 @@ const tool = (path) => join(ROOT, "node_modules", path);
 /** @param {string} name */
 const script = (name) => join(ROOT, "scripts", name);
 
-/**
- * Name, program and arguments. The slow ones first: two run at a time.
- *
- * @type {readonly [string, string, ...string[]][]}
- */
-const STEPS = [
-  ["API and CLI snapshots", script("api.mjs")],
-  ["types", tool("typescript/bin/tsc"), "--noEmit"],
-  ["unused files, exports and dependencies", tool("knip/bin/knip.js")],
-  ["package", script("package.mjs")],
-  ["format and lint", tool("@biomejs/biome/bin/biome"), "ci", "--error-on-warnings"],
-  ["rules and their tests", script("rules.mjs")],
-];
+/** Biome would colour what goes through a pipe. */
+const COLORS = process.stdout.isTTY ? "--colors=force" : "--colors=off";
 
-/** How many steps run at a time. */
-const LANES = 2;
+/** @typedef {readonly [string, string, ...string[]]} Step name, program and arguments */
+
+/**
+ * The lanes run at a time, the steps of a lane one after another: the package is checked as the snapshots' step built it.
+ *
+ * @type {readonly (readonly Step[])[]}
+ */
+const LANES = [
+  [
+    ["API and CLI snapshots", script("api.mjs")],
+    ["package", script("package.mjs")],
+    ["rules and their tests", script("rules.mjs")],
+  ],
+  [
+    ["format and lint", tool("@biomejs/biome/bin/biome"), "ci", "--error-on-warnings", COLORS],
+    ["types", tool("typescript/bin/tsc"), "--noEmit"],
+    ["unused files, exports and dependencies", tool("knip/bin/knip.js")],
+  ],
+];
 
 /**
  * @param {readonly string[]} args
@@ -51,7 +57,7 @@ const secondsSince = (since) => ((performance.now() - since) / 1000).toFixed(1).
 /** Steps that say something worth reading when they pass. */
 const TELLS = "rules and their tests";
 
-/** @param {(typeof STEPS)[number]} step */
+/** @param {Step} step */
 const checkStep = async ([name, ...args]) => {
   const began = performance.now();
   const { status, text } = await runStep(args);
@@ -62,17 +68,18 @@ const checkStep = async ([name, ...args]) => {
 
 ensureInstalled();
 const began = performance.now();
-const waiting = [...STEPS];
 let counts = noCounts();
-const lane = async () => {
-  for (let step = waiting.shift(); step !== undefined; step = waiting.shift()) {
-    const one = await checkStep(step);
-    counts = addCounts(counts, one);
-  }
-};
-await Promise.all(Array.from({ length: LANES }, lane));
+await Promise.all(
+  LANES.map(async (steps) => {
+    for (const step of steps) {
+      const outcome = await checkStep(step);
+      counts = addCounts(counts, outcome);
+    }
+  }),
+);
 const failedSteps = counts.failed;
 const tests = runTests([]);
 console.log(`${secondsSince(began)} s  in all`);
-if (failedSteps > 0) console.log(`${failedSteps} of ${STEPS.length} steps failed: see above`);
+if (failedSteps > 0)
+  console.log(`${failedSteps} of ${LANES.flat().length} steps failed: see above`);
 finish(addCounts(counts, tests));

@@ -1,5 +1,21 @@
-/** Everything that runs anywhere: no part of it needs Node. */
-export * from "./bits/index.ts";
-export * from "./memory/index.ts";
-export * from "./struct/index.ts";
-export * from "./trace/index.ts";
+/**
+ * softiommu: an IOMMU in user space. One namespace for each room of the house:
+ *
+ * ```ts
+ * import { memory, pci, vtd } from "softiommu";
+ *
+ * const ram = memory.createSparseMemory([{ base: 0n, length: 1n << 30n }]);
+ * const unit = new vtd.TranslationUnit({ capabilities: vtd.SERVER, memory: ram });
+ * ```
+ *
+ * @packageDocumentation
+ */
+export * as bits from "./bits/index.ts";
+export * as capture from "./capture/index.ts";
+export * as pci from "./hardware/pci/index.ts";
+export * as vtd from "./hardware/vtd/index.ts";
+export * as machine from "./machine/index.ts";
+export * as memory from "./memory/index.ts";
+export * as pageTable from "./page-table/index.ts";
+export * as struct from "./struct/index.ts";
+export * as trace from "./trace/index.ts";

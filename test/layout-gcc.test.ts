@@ -3,16 +3,18 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import * as vtd from "../src/hardware/vtd/spec/index.ts";
 import * as secondStage from "../src/page-table/formats/vtd-second-stage-entry.ts";
 import * as firstStage from "../src/page-table/formats/x86-64-entry.ts";
-import * as vtd from "../src/hardware/vtd/spec/index.ts";
 import type { Field, Layout } from "../src/struct/layout.ts";
 import { lacks } from "./requirement.ts";
 
 const isLayout = (value: unknown): value is Layout<string> =>
   typeof value === "object" && value !== null && "fields" in value && "reservedMask" in value;
 
-const LAYOUTS = [vtd, firstStage, secondStage].flatMap((module) => Object.values(module)).filter(isLayout);
+const LAYOUTS = [vtd, firstStage, secondStage]
+  .flatMap((module) => Object.values(module))
+  .filter(isLayout);
 
 /** The layout as a C structure of bit-fields, padding between them where no field is. */
 const structure = (layout: Layout<string>, index: number): string => {
@@ -70,7 +72,9 @@ describe.skipIf(lacks("gcc"))("layouts and gcc", () => {
       const expected = LAYOUTS.flatMap((layout) =>
         Object.values(layout.fields).map((field) => {
           const ones = (1n << BigInt(field.width)) - 1n;
-          return bytesOf(layout.encode({ [field.name]: field.kind === "address" ? ones << field.shift : ones }));
+          return bytesOf(
+            layout.encode({ [field.name]: field.kind === "address" ? ones << field.shift : ones }),
+          );
         }),
       );
       expect(lines.length).toBeGreaterThan(150);

@@ -656,6 +656,15 @@ __attribute__((noinline)) bool translate(struct unit *u, struct request *r)
 	return translate_from_tables(u, r);
 }
 
+__attribute__((noinline)) bool walk_tables(struct unit *u, const struct target *t, uint64_t address, int32_t access,
+					   uint64_t *out)
+{
+	if (translate_first(u, 0, t, address, access) != 0)
+		return false;
+	*out = u->first.out;
+	return true;
+}
+
 static void drop(const struct cache *c, uint32_t tag, uint64_t key)
 {
 	struct entry *e = cache_find(c, tag, key);

@@ -155,6 +155,9 @@ struct unit {
 /** Translates `request`; `false` when it is refused, with `request->fault` set. */
 bool translate(struct unit *unit, struct request *request);
 
+/** The first stage alone, from its top table, without a cache. */
+bool walk_tables(struct unit *unit, const struct target *target, uint64_t address, int32_t access, uint64_t *out);
+
 /** Drops the page around `address` from the IOTLB and what leads to it, unless `hint`. */
 void invalidate_page(struct unit *unit, uint32_t pasid, uint64_t address, bool hint);
 

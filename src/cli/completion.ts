@@ -8,7 +8,9 @@ export type Shell = (typeof SHELLS)[number];
 
 const words = (options: readonly OptionSpec[]): string =>
   options
-    .flatMap(({ name, short }) => (short === undefined ? [`--${name}`] : [`--${name}`, `-${short}`]))
+    .flatMap(({ name, short }) =>
+      short === undefined ? [`--${name}`] : [`--${name}`, `-${short}`],
+    )
     .join(" ");
 
 /** The line that offers values for the word under the cursor in bash. */
@@ -117,7 +119,8 @@ const fishOption = (command: string, option: OptionSpec): string => {
   ];
   if (option.short !== undefined) parts.push(`-s ${option.short}`);
   if (option.value !== undefined) parts.push(option.value.path === true ? "-r -F" : "-x");
-  if (option.value?.choices !== undefined) parts.push(`-a ${quoted(option.value.choices.join(" "))}`);
+  if (option.value?.choices !== undefined)
+    parts.push(`-a ${quoted(option.value.choices.join(" "))}`);
   return [...parts, `-d ${quoted(option.doc)}`].join(" ");
 };
 

@@ -4,7 +4,10 @@ import { optionMeaning, optionTerm, PROGRAM_PURPOSE } from "./help-text.ts";
 
 /** Text as roff takes it: no line begins with a control character, and dashes stay dashes. */
 const roff = (text: string): string =>
-  text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replace(/^([.'])/gm, "\\&$1");
+  text
+    .replaceAll("\\", "\\e")
+    .replaceAll("-", "\\-")
+    .replace(/^([.'])/gm, "\\&$1");
 
 const group = ({ title, options }: OptionGroup): string[] => [
   `.PP\n.I ${roff(title)}`,

@@ -101,7 +101,10 @@ export interface OpenCapture {
  *
  * @throws CaptureError when it cannot be read, CommandError when it is an AMD IOMMU's
  */
-export const openCapture = (path: string, options: Omit<ReadOptions, "moment"> = {}): OpenCapture => {
+export const openCapture = (
+  path: string,
+  options: Omit<ReadOptions, "moment"> = {},
+): OpenCapture => {
   const { files, moment } = openNamed(path);
   try {
     const capture = readCapture(files, { ...options, ...(moment === undefined ? {} : { moment }) });

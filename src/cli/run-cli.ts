@@ -92,7 +92,9 @@ const runCommand = (argv: readonly string[], manners: Manners, output: Output): 
   const paint = createPaint(wantsColor(manners.color, output.env, output.outIsTerminal));
   const [first, ...rest] = argv;
   if (first === undefined) {
-    output.err(programHelp(COMMANDS, createPaint(wantsColor("auto", output.env, output.errIsTerminal))));
+    output.err(
+      programHelp(COMMANDS, createPaint(wantsColor("auto", output.env, output.errIsTerminal))),
+    );
     return "usage";
   }
   if (first === "--help" || first === "-h") {
@@ -102,7 +104,8 @@ const runCommand = (argv: readonly string[], manners: Manners, output: Output): 
   if (first.startsWith("-") && first !== "--version") {
     // Options of every command may stand before its name.
     const at = argv.findIndex((each, i) => !each.startsWith("-") && argv[i - 1] !== "--color");
-    if (at > 0) return runCommand([argv[at]!, ...argv.slice(0, at), ...argv.slice(at + 1)], manners, output);
+    if (at > 0)
+      return runCommand([argv[at]!, ...argv.slice(0, at), ...argv.slice(at + 1)], manners, output);
     throw new CommandError("usage", "command line", "there is no command", {
       hint: "softiommu --help",
     });

@@ -31,7 +31,11 @@ const requestOf = (invocation: Invocation): WalkRequest => {
   const kind = invocation.has("write") ? WRITE | execute : READ | execute;
   const access = kind | (invocation.has("privileged") ? PRIVILEGED : 0);
   if (pasid === undefined && (access & (EXECUTE | PRIVILEGED)) !== 0) {
-    throw usageError("walk", "--execute and --privileged need --pasid", "a request without a PASID has neither");
+    throw usageError(
+      "walk",
+      "--execute and --privileged need --pasid",
+      "a request without a PASID has neither",
+    );
   }
   return { source: device.requesterId, pasid, iova, access };
 };
@@ -53,7 +57,7 @@ export const WALK_COMMAND: Command = {
       doc: "each entry on the way from the root table to the page, with its bits",
     },
     {
-      line: "walk captures/vtd_sm_fs --bdf 00:07.0 --iova 0x20000 --write",
+      line: "walk captures/vtd_sm_fs --bdf 00:07.0 --iova 0x40000 --write",
       doc: "why a write is refused, and which bit would have to change",
     },
     {

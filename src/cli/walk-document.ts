@@ -1,6 +1,6 @@
 import { hex } from "../bits/hex.ts";
-import type { Capabilities, VtdFault } from "../hardware/vtd/index.ts";
 import { EXECUTE, PRIVILEGED, READ, WRITE } from "../hardware/pci/index.ts";
+import type { Capabilities, VtdFault } from "../hardware/vtd/index.ts";
 import {
   adviseOn,
   nameOfStep,
@@ -21,7 +21,9 @@ const fieldsOf = (step: WalkStep, words: readonly bigint[]): JsonValue =>
 
 const stepDocument = (step: WalkStep, capabilities: Capabilities): JsonValue => {
   const { words } = step;
-  const reserved = step.layout.reservedMask(capabilities).map((mask, i) => (words?.[i] ?? 0n) & mask);
+  const reserved = step.layout
+    .reservedMask(capabilities)
+    .map((mask, i) => (words?.[i] ?? 0n) & mask);
   return {
     entry: nameOfStep(step),
     stage: step.kind === "entry" ? step.stage : null,

@@ -13,19 +13,12 @@ import { alignColumns, type Paint, widthOf } from "./paint.ts";
 import { wrap } from "./wrap.ts";
 
 /** Columns of the explanation of a fault. */
-const FAULT_COLUMNS = 96;
+const FAULT_COLUMNS = 110;
 
-/** What a request wants, as `r`, `w` and `x`. */
-export const accessText = (access: {
-  readonly read: boolean;
-  readonly write: boolean;
-  readonly execute: boolean;
-}): string => `${access.read ? "r" : ""}${access.write ? "w" : ""}${access.execute ? "x" : ""}`;
-
-/** The short name of a step. */
+/** The short name of a step; the mode is said once, above. */
 const label = (step: WalkStep): string =>
   step.kind === "structure"
-    ? step.layout.name
+    ? step.layout.name.replace("scalable ", "").replace("directory entry", "directory")
     : `${step.nested ? "    " : ""}stage ${step.stage} level ${step.level}`;
 
 /** An entry's quadwords; a run of zeros at the end is shortened. */
@@ -57,11 +50,11 @@ const flagNames = (step: WalkStep): string[] =>
 const decodedText = (step: WalkStep, capabilities: Capabilities, paint: Paint): string => {
   if (step.words === undefined) return paint.red("nothing can be read here");
   const fields = setFields(step.layout, step.words);
-  const names = fields.map(({ field, value }) =>
-    field.width === 1
-      ? field.name
-      : paint.bold(`${field.name}=${field.kind === "address" ? hex(value) : value}`),
-  );
+  const names = fields.map(({ field, value }) => {
+    if (field.width === 1) return field.name;
+    if (field.kind !== "address") return paint.bold(`${field.name}=${value}`);
+    return paint.bold(step.kind === "entry" ? `→ ${hex(value)}` : `${field.name}=${hex(value)}`);
+  });
   const flags = flagNames(step).map((name) => paint.green(`+${name}`));
   const reserved = reservedText(step, capabilities).map(paint.red);
   const page =
@@ -70,6 +63,20 @@ const decodedText = (step: WalkStep, capabilities: Capabilities, paint: Paint): 
       : [];
   const all = [...names, ...reserved, ...flags, ...page];
   return all.length === 0 ? paint.red("all zeros") : all.join(" ");
+};
+
+/** What a nested second stage translates, at the entry where it begins. */
+const purposeOf = (steps: readonly WalkStep[], at: number): string => {
+  const step = steps[at]!;
+  const before = steps[at - 1];
+  if (step.kind !== "entry" || !step.nested) return "";
+  if (before?.kind === "entry" && before.nested && before.level > step.level) return "";
+  // The walker asks again before it sets flags in an entry that it has just read.
+  const again = before?.kind === "entry" && before.stage === 1;
+  const earlier = steps
+    .slice(0, at)
+    .some((each) => each.kind === "entry" && each.input === step.input);
+  return `for guest ${hex(step.input)}${again && earlier ? ", to set flags in it" : ""}`;
 };
 
 /** The line that says what was asked. */
@@ -86,22 +93,41 @@ export const requestLine = (walk: RecordedWalk, paint: Paint): string => {
   return `${paint.bold(device)} ${verbs.join(" and ")} ${paint.bold(hex(iova))} ${space}${privilege}`;
 };
 
+/** Whether an entry is what refused the request: one that would have to change, or else the one the fault names. */
+const refusers = (
+  walk: RecordedWalk,
+  capabilities: Capabilities,
+): ((step: WalkStep) => boolean) => {
+  const { outcome, steps } = walk;
+  if (outcome.ok) return () => false;
+  const changes = adviseOn(walk, capabilities)?.changes ?? [];
+  const unreadable = steps.at(-1)?.words === undefined;
+  if (changes.length === 0 || unreadable) {
+    const named = outcome.fault.entry?.address;
+    return ({ address }) => address === named;
+  }
+  return ({ address, layout }) =>
+    changes.some(
+      (change) => change.address >= address && change.address < address + BigInt(layout.bytes),
+    );
+};
+
 /** One line for each entry that was read, the leaf last. */
 export const stepLines = (
   walk: RecordedWalk,
   capabilities: Capabilities,
   paint: Paint,
 ): string[] => {
-  const { steps, outcome } = walk;
+  const refuses = refusers(walk, capabilities);
   return alignColumns(
-    steps.map((step, i) => {
-      const stopped = !outcome.ok && i === steps.length - 1;
+    walk.steps.map((step, i) => {
+      const purpose = paint.dim(purposeOf(walk.steps, i));
       const name = step.kind === "entry" && step.leaf ? paint.cyan(label(step)) : label(step);
       return [
-        stopped ? paint.red(`✗ ${label(step)}`) : `  ${name}`,
+        refuses(step) ? paint.red(`✗ ${label(step)}`) : `  ${name}`,
         paint.dim(hex(step.address)),
         rawText(step),
-        decodedText(step, capabilities, paint),
+        `${decodedText(step, capabilities, paint)} ${purpose}`.trimEnd(),
       ];
     }),
   );
@@ -132,6 +158,7 @@ const SILENCES = {
   fpd: "hardware records nothing: FPD is set",
   recoverable: "hardware records nothing: the request was a translation request",
   "abort-dma": "hardware records nothing in abort-DMA mode",
+  "protected-memory": "hardware records nothing for protected memory",
 } as const;
 
 /** A heading and text beside it, wrapped. */
@@ -153,21 +180,24 @@ export const outcomeLines = (
   const { outcome, request } = walk;
   if (outcome.ok) {
     const size =
-      outcome.pageLg2 === 64 ? "not translated" : `${formatSize(1n << BigInt(outcome.pageLg2))} page`;
+      outcome.pageLg2 === 64
+        ? "not translated"
+        : `${formatSize(1n << BigInt(outcome.pageLg2))} page`;
     const way = `${hex(request.iova)} → ${hex(outcome.address)}`;
     return [`${paint.green(paint.bold(way))}  ${size}, ${protText(outcome.prot)}`];
   }
   const { fault } = outcome;
   const advice = adviseOn(walk, capabilities);
-  const stage = fault.stage === 0 ? "" : ` in stage ${fault.stage}`;
   const level = fault.level === undefined ? "" : `, level ${fault.level}`;
-  const lines = [`${paint.red(paint.bold(fault.message))}${stage}${level}`];
+  const place = fault.stage === 0 ? "" : ` (stage ${fault.stage}${level})`;
+  const lines = [`${paint.red(paint.bold(fault.message))}${place}`];
   if (advice !== undefined) lines.push(...beside("why", advice.why, paint));
   const changes = advice?.changes.map(changeLine) ?? [];
   const remedies = changes.length === 0 ? [fault.remedy] : changes;
   remedies.forEach((text, i) => {
     lines.push(...beside(i === 0 ? "to pass" : "and", text, paint));
   });
-  if (fault.silenced !== undefined) lines.push(...beside("silent", SILENCES[fault.silenced], paint));
+  if (fault.silenced !== undefined)
+    lines.push(...beside("silent", SILENCES[fault.silenced], paint));
   return lines;
 };

@@ -1,5 +1,11 @@
 import { hex } from "../bits/hex.ts";
-import { type Capabilities, FAULT_REASONS, PASID_ENTRY, type VtdFault } from "../hardware/vtd/index.ts";
+import { floorLg2 } from "../bits/log2.ts";
+import {
+  type Capabilities,
+  FAULT_REASONS,
+  PASID_ENTRY,
+  type VtdFault,
+} from "../hardware/vtd/index.ts";
 import type { Field, Layout } from "../struct/layout.ts";
 import { type EntryStep, pathThrough, type RecordedWalk, type WalkStep } from "./recorded-walk.ts";
 
@@ -102,10 +108,31 @@ const absent = ({ fault, last }: Scene): FaultAdvice | undefined => {
   };
 };
 
+/** A leaf is of a size that the unit does not have. */
+const noSuchSize = (step: WalkStep, capabilities: Capabilities): FaultAdvice | undefined => {
+  const field = fieldOf(step, "pageSize");
+  const pointer = fieldOf(step, "address");
+  if (field?.needs === undefined || capabilities.has(field.needs) || pointer === undefined) {
+    return undefined;
+  }
+  const change = `clear ${placeOf(field)} and point ${placeOf(pointer)}`;
+  return {
+    why: whyReserved(step.layout, field.at, capabilities),
+    changes: [
+      {
+        ...changePointer(step, pointer, "a table"),
+        change: `${change} to a table of smaller pages`,
+      },
+    ],
+  };
+};
+
 /** An entry has bits that must be 0. */
 const reserved = ({ last, capabilities }: Scene): FaultAdvice | undefined => {
   const { words } = last ?? {};
   if (last === undefined || words === undefined) return undefined;
+  const sizeless = noSuchSize(last, capabilities);
+  if (sizeless !== undefined) return sizeless;
   const masks = last.layout.reservedMask(capabilities);
   const changes: EntryChange[] = [];
   const reasons: string[] = [];
@@ -189,17 +216,25 @@ const grant = (step: EntryStep, field: Field): EntryChange => {
   const pointer = pointerOf(step, step.stage);
   if (!isEmpty(step) || pointer === undefined) return change;
   const target = step.leaf ? "a page" : "a table";
-  return { ...change, change: `${change.change} and point ${placeOf(pointer)} to ${target}`, to: undefined };
+  return {
+    ...change,
+    change: `${change.change} and point ${placeOf(pointer)} to ${target}`,
+    to: undefined,
+  };
 };
 
 /** Every first-stage entry on the way must let code be fetched. */
 const notExecutable = ({ steps }: Scene): FaultAdvice | undefined => {
   const disabled = pathThrough(steps, 1).flatMap((step) => {
     const field = fieldOf(step, "executeDisable");
-    return field !== undefined && ((step.words?.[0] ?? 0n) & field.mask) !== 0n ? [{ step, field }] : [];
+    return field !== undefined && ((step.words?.[0] ?? 0n) & field.mask) !== 0n
+      ? [{ step, field }]
+      : [];
   });
   return {
-    why: disabled.map(({ step, field }) => `${placeOf(field)} is set in the ${nameOfStep(step)}`).join("; "),
+    why: disabled
+      .map(({ step, field }) => `${placeOf(field)} is set in the ${nameOfStep(step)}`)
+      .join("; "),
     changes: disabled.map(({ step, field }) => changeField(step, field, 0n)),
   };
 };
@@ -214,7 +249,9 @@ const wanted = ({ access }: VtdFault): Right[] => [
 const fieldIn =
   (name: string, value: bigint, why: (now: bigint) => string) =>
   ({ steps }: Scene): FaultAdvice | undefined => {
-    const step = steps.findLast((each) => each.kind === "structure" && fieldOf(each, name) !== undefined);
+    const step = steps.findLast(
+      (each) => each.kind === "structure" && fieldOf(each, name) !== undefined,
+    );
     const field = step === undefined ? undefined : fieldOf(step, name);
     if (step?.words === undefined || field === undefined) return undefined;
     const now = step.layout.decode(step.words)[name]!;
@@ -236,7 +273,9 @@ const invalid = ({ last, capabilities }: Scene): FaultAdvice | undefined => {
   const type = `${typeField.name} is ${values[typeField.name]} (${typeField.doc})`;
   const width = `AW is ${values["AW"]} (${widthField.doc})`;
   const widths = bitsOf(BigInt(capabilities.secondStageWidths));
-  const types = ["FSTS", "SSTS", "NEST", "PT", "DT", "FS5LP"].filter((each) => capabilities.has(each));
+  const types = ["FSTS", "SSTS", "NEST", "PT", "DT", "FS5LP"].filter((each) =>
+    capabilities.has(each),
+  );
   return {
     why: `${type}; ${width}; the unit has ${types.join(", ") || "no other type"} and AW ${widths.join(", ") || "none"}`,
     changes: [],
@@ -277,6 +316,25 @@ const notCanonical = ({ steps }: Scene): FaultAdvice | undefined => {
   return { why: `bits 63 to ${bits - 1} of the address are not all alike`, changes: [] };
 };
 
+/** log2 of the PASIDs that a directory with PDTS=0 reaches (VT-d specification 9.4). */
+const DIRECTORY_LG2 = 13;
+
+/** The request's PASID is beyond the directory, or beyond what the unit takes. */
+const beyondDirectory: Advisor = (scene) => {
+  const { pasidBits } = scene.capabilities;
+  const pasid = scene.fault.pasid ?? 0;
+  if (pasid >= 2 ** pasidBits) {
+    return { why: `the unit takes PASIDs of ${pasidBits} bits`, changes: [] };
+  }
+  const enough = Math.max(0, floorLg2(BigInt(pasid)) + 1 - DIRECTORY_LG2);
+  const limitOf = (pdts: bigint): string => hex(1n << (pdts + BigInt(DIRECTORY_LG2)));
+  return fieldIn(
+    "PDTS",
+    BigInt(enough),
+    (now) => `PDTS ${now} reaches PASIDs below ${limitOf(now)}`,
+  )(scene);
+};
+
 type Advisor = (scene: Scene) => FaultAdvice | undefined;
 
 const read = (): readonly Right[] => ["read"];
@@ -287,7 +345,9 @@ const snooped = fieldIn("PWSNP", 1n, clear("PWSNP"));
 /** Who explains which code. What is not here is explained by the table of codes alone. */
 const ADVISORS: ReadonlyMap<number, Advisor> = new Map<number, Advisor>([
   ...[0x01, 0x02, 0x39, 0x41, 0x51, 0x59, 0x71].map((code) => [code, absent] as const),
-  ...[0x0a, 0x0b, 0x0c, 0x3a, 0x42, 0x52, 0x5a, 0x72, 0x7a].map((code) => [code, reserved] as const),
+  ...[0x0a, 0x0b, 0x0c, 0x3a, 0x42, 0x52, 0x5a, 0x72, 0x7a].map(
+    (code) => [code, reserved] as const,
+  ),
   ...[0x07, 0x08, 0x09, 0x38, 0x40, 0x50, 0x58, 0x70, 0x73, 0x78, 0x7b].map(
     (code) => [code, unreadable] as const,
   ),
@@ -296,13 +356,17 @@ const ADVISORS: ReadonlyMap<number, Advisor> = new Map<number, Advisor>([
   [0x04, beyondWidth],
   [0x84, beyondWidth],
   [0x80, notCanonical],
-  [0x83, ({ capabilities }) => limit("the unit's physical addresses have", capabilities.hostAddressWidth)],
+  [
+    0x83,
+    ({ capabilities }) =>
+      limit("the unit's physical addresses have", capabilities.hostAddressWidth),
+  ],
   [0x0d, fieldIn("TT", 1n, (now) => `TT is ${now}`)],
   [0x0e, intoInterrupts],
   [0x87, intoInterrupts],
   [0x44, fieldIn("DTE", 1n, clear("DTE"))],
   [0x45, fieldIn("PASIDE", 1n, clear("PASIDE"))],
-  [0x46, fieldIn("PDTS", 7n, (now) => `PDTS ${now} gives PASIDs below ${hex(1n << (now + 13n))}`)],
+  [0x46, beyondDirectory],
   [0x48, fieldIn("RID_PASID", 0n, (now) => `RID_PASID is ${hex(now)}`)],
   [0x5d, fieldIn("SRE", 1n, clear("SRE"))],
   [0x81, rightsIn(1, () => ["user"])],
@@ -324,7 +388,10 @@ const ADVISORS: ReadonlyMap<number, Advisor> = new Map<number, Advisor>([
  *
  * @returns `undefined` when the walk was not refused
  */
-export const adviseOn = (walk: RecordedWalk, capabilities: Capabilities): FaultAdvice | undefined => {
+export const adviseOn = (
+  walk: RecordedWalk,
+  capabilities: Capabilities,
+): FaultAdvice | undefined => {
   const { steps, outcome } = walk;
   if (outcome.ok) return undefined;
   const { fault } = outcome;

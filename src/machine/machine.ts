@@ -1,6 +1,5 @@
 import { frameAddress } from "../bits/halves.ts";
 import {
-  type Capture,
   type CaptureContents,
   type CapturedRegisters,
   type RamRange,
@@ -11,13 +10,14 @@ import {
   withVtdRegisters,
 } from "../capture/index.ts";
 import { Fabric, Topology } from "../hardware/pci/index.ts";
+import { enumerateUnit } from "../hardware/vtd/enumerate.ts";
 import {
-  type Capabilities,
   type CacheSizes,
+  type Capabilities,
   createCapabilities,
   TranslationUnit,
 } from "../hardware/vtd/index.ts";
-import { createSparseMemory, type PhysicalMemory, WORDS_LG2 } from "../memory/index.ts";
+import { createSparseMemory, type PhysicalMemory } from "../memory/index.ts";
 import { TraceChannel } from "../trace/channel.ts";
 
 /** What a machine is made of. */
@@ -85,13 +85,11 @@ export class Machine {
   /**
    * What `writeCapture` takes to save the machine as it is now.
    *
-   * @param pages which pages to keep; every page of RAM that is not all zeros when absent
-   * @throws RangeError when `pages` is absent and there are more than 64 GiB of RAM: a bug in the caller
+   * @param pages which pages to keep, each once and in RAM; those with the unit's tables when absent
    */
-  capture(pages?: readonly StoredPage[]): CaptureContents {
+  capture(pages: readonly StoredPage[] = tablePages(this.unit, this.memory)): CaptureContents {
     const registers: CapturedRegisters = { iommu: "vtd", registers: this.registers };
-    const { memory, ram } = this;
-    return { ...registers, memory, ram, storedPages: pages ?? usedPages(memory, ram) };
+    return { ...registers, memory: this.memory, ram: this.ram, storedPages: pages };
   }
 
   /** The machine's state as plain data. */
@@ -110,29 +108,17 @@ export class Machine {
   }
 }
 
-/** RAM that is searched for pages in use: 64 GiB. */
-const MAX_SEARCHED = 1n << 36n;
-
-const isUsed = (memory: PhysicalMemory, pfn: number): boolean => {
-  const { words, firstPfn } = memory.bankOf(pfn);
-  const start = (pfn - firstPfn) << WORDS_LG2;
-  for (let at = start; at < start + (1 << WORDS_LG2); at++) if (words[at] !== 0) return true;
-  return false;
-};
-
-/** Every page of RAM that is not all zeros. */
-const usedPages = (memory: PhysicalMemory, ram: readonly RamRange[]): StoredPage[] => {
-  if (ram.reduce((sum, { length }) => sum + length, 0n) > MAX_SEARCHED) {
-    throw new RangeError("there is too much RAM to search: say which pages to keep");
-  }
-  const pages: StoredPage[] = [];
-  for (const { base, length } of ram) {
-    const end = Number((base + length) >> 12n);
-    for (let pfn = Number(base >> 12n); pfn < end; pfn++) {
-      if (isUsed(memory, pfn)) pages.push({ pa: frameAddress(pfn), kind: "ram" });
-    }
-  }
-  return pages;
+/** Every page with tables that the unit reads, by address. */
+const tablePages = (
+  { capabilities, rootTableAddress }: TranslationUnit,
+  memory: PhysicalMemory,
+): StoredPage[] => {
+  const { tablePfns } = enumerateUnit({ capabilities, memory, rtaddr: rootTableAddress });
+  const root = rootTableAddress & ~0xfffn;
+  return [...tablePfns]
+    .sort((a, b) => a - b)
+    .map(frameAddress)
+    .map((pa) => ({ pa, kind: pa === root ? "root" : "table" }));
 };
 
 /** How a machine is made from a capture. */
@@ -169,6 +155,3 @@ export const machineFromCapture = (
   machine.unit.setTranslation((registers.gsts & TES) !== 0n);
   return machine;
 };
-
-/** Whether the capture is one that `machineFromCapture` takes. */
-export const isVtd = (capture: Capture): capture is VtdCapture => capture.iommu === "vtd";

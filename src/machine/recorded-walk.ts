@@ -15,7 +15,7 @@ import {
   type VtdFault,
 } from "../hardware/vtd/index.ts";
 import { classify, LEAF } from "../page-table/entry.ts";
-import { PROT_READ, PROT_USER, PROT_WRITE, type PageTableFormat } from "../page-table/format.ts";
+import { type PageTableFormat, PROT_READ, PROT_USER, PROT_WRITE } from "../page-table/format.ts";
 import { VTD_SECOND_STAGE } from "../page-table/formats/vtd-second-stage.ts";
 import { X86_64 } from "../page-table/formats/x86-64.ts";
 import type { Field, Layout } from "../struct/layout.ts";
@@ -128,8 +128,7 @@ const carried = <Payload>(event: TraceEvent, type: EventType<Payload>): Payload 
   event.name === type.name ? (event.payload as Payload) : undefined;
 
 const isLeaf = (stage: 1 | 2, level: number, value: bigint): boolean =>
-  level === 0 ||
-  classify(formatOfStage(stage), level, highHalf(value), lowHalf(value)) === LEAF;
+  level === 0 || classify(formatOfStage(stage), level, highHalf(value), lowHalf(value)) === LEAF;
 
 /** Turns the events of one translation into steps. */
 class Recorder {
@@ -173,7 +172,9 @@ class Recorder {
       (step) => step.kind === "entry" && step.stage === stage && step.address === address,
     );
     const step = this.steps[at];
-    if (step?.kind === "entry") this.steps[at] = { ...step, flagsSet: step.flagsSet | bits };
+    if (step?.kind !== "entry") return;
+    const already = step.words?.[0] ?? 0n;
+    this.steps[at] = { ...step, flagsSet: step.flagsSet | (bits & ~already) };
   }
 }
 

@@ -1,6 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { createBufferMemory, createSparseMemory, PhysicalMemory, sparseRegion } from "./index.ts";
 
+/** What the tests use of the global, which the language's library leaves to the DOM's. */
+declare const WebAssembly: {
+  readonly Memory: new (limits: { initial: number; maximum: number }) => {
+    readonly buffer: ArrayBuffer;
+    grow(pages: number): number;
+  };
+};
+
 /** The same promises for every kind of memory: 16 MiB from 1 MiB on. */
 const KINDS = {
   sparse: () => createSparseMemory([{ base: 0x10_0000n, length: 0x100_0000n }]),

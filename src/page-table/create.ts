@@ -11,10 +11,18 @@ const optionsError = (options: PageTableOptions): "EINVAL" | "EOPNOTSUPP" | unde
   const { format, levels, signExtend = false, growable = false, forceSnoop = false } = options;
   if ((signExtend && !format.canSignExtend) || (growable && !format.canGrow)) return "EOPNOTSUPP";
   if (forceSnoop && !format.canForceSnoop) return "EOPNOTSUPP";
-  if (!Number.isInteger(levels) || levels < format.minLevels || levels > format.maxLevels) return "EINVAL";
+  if (!Number.isInteger(levels) || levels < format.minLevels || levels > format.maxLevels)
+    return "EINVAL";
   const reach = growable ? format.maxInputLg2 : reachLg2(format, levels);
-  const { inputLg2 = reach, outputLg2 = format.maxOutputLg2, pageSizes = format.pageSizes } = options;
-  if (!(inputLg2 > 12 && inputLg2 <= reach) || !(outputLg2 >= 12 && outputLg2 <= format.maxOutputLg2)) {
+  const {
+    inputLg2 = reach,
+    outputLg2 = format.maxOutputLg2,
+    pageSizes = format.pageSizes,
+  } = options;
+  if (
+    !(inputLg2 > 12 && inputLg2 <= reach) ||
+    !(outputLg2 >= 12 && outputLg2 <= format.maxOutputLg2)
+  ) {
     return "EINVAL";
   }
   const usable = pageSizes & sizesWithin(format, levels);
@@ -23,7 +31,9 @@ const optionsError = (options: PageTableOptions): "EINVAL" | "EOPNOTSUPP" | unde
     : undefined;
 };
 
-const withDefaults = (options: PageTableOptions): PageTableOptions & { readonly inputLg2: number } => {
+const withDefaults = (
+  options: PageTableOptions,
+): PageTableOptions & { readonly inputLg2: number } => {
   const { format, levels, growable } = options;
   return { inputLg2: growable ? format.maxInputLg2 : reachLg2(format, levels), ...options };
 };

@@ -1,6 +1,15 @@
 import { entryFrame } from "../bits/halves.ts";
 import { WORDS_LG2 } from "../memory/bank.ts";
-import { classify, frameDown, indexAt, LEAF, leafLg2, POWER_OF_TWO, replicasOf, TABLE } from "./entry.ts";
+import {
+  classify,
+  frameDown,
+  indexAt,
+  LEAF,
+  leafLg2,
+  POWER_OF_TWO,
+  replicasOf,
+  TABLE,
+} from "./entry.ts";
 import type { PageTableErrno } from "./errno.ts";
 import { INDEX_LG2 } from "./format.ts";
 import type { Gather } from "./gather.ts";
@@ -63,8 +72,20 @@ const visitIn = (
     const base = frameDown(at, lg2);
     const next = base + POWER_OF_TWO[lg2]!;
     if (kind === TABLE) {
-      visitIn(table, entryFrame(hi, lo), level - 1, at, Math.min(next, end), clear, gather, onDirty);
-    } else if (kind === LEAF && takeDirty(table, pfn, indexAt(base, level), replicasOf(level, lg2), clear)) {
+      visitIn(
+        table,
+        entryFrame(hi, lo),
+        level - 1,
+        at,
+        Math.min(next, end),
+        clear,
+        gather,
+        onDirty,
+      );
+    } else if (
+      kind === LEAF &&
+      takeDirty(table, pfn, indexAt(base, level), replicasOf(level, lg2), clear)
+    ) {
       onDirty(base, POWER_OF_TWO[lg2]!);
       if (clear) gather.add(base, POWER_OF_TWO[lg2]!);
     }
@@ -73,7 +94,13 @@ const visitIn = (
 };
 
 /** Whether any of the entries that make up a page is dirty; hardware marks one of them, whichever it used. */
-const takeDirty = (table: PageTable, pfn: number, index: number, count: number, clear: boolean): boolean => {
+const takeDirty = (
+  table: PageTable,
+  pfn: number,
+  index: number,
+  count: number,
+  clear: boolean,
+): boolean => {
   const { memory } = table;
   const bit = table.format.dirtyLo;
   const { words, firstPfn } = clear ? memory.bankToWrite(pfn) : memory.bankOf(pfn);

@@ -21,21 +21,16 @@ export const classify = (
   if (level > 0 && (lo & format.tableMask) === format.tableValue + level * format.tableStep) {
     return TABLE;
   }
-  const kind = (lo >>> format.kindShift) & format.kindMask;
-  if (((format.leafKinds[level]! >>> kind) & 1) === 0) return INVALID;
-  return leafLg2(format, level, hi, lo) < 0 ? INVALID : LEAF;
+  if ((lo & format.leafMask[level]!) === format.leafValue[level]!) return LEAF;
+  const bits = format.encodedSizeLo;
+  return bits !== 0 && (lo & bits) === bits && leafLg2(format, level, hi, lo) > 0 ? LEAF : INVALID;
 };
 
 /**
  * log2 of the page frames that a leaf maps: of all the entries that repeat it.
  * -1 when its address encodes a size that does not belong to the level.
  */
-export const leafLg2 = (
-  format: PageTableFormat,
-  level: number,
-  hi: number,
-  lo: number,
-): number => {
+export const leafLg2 = (format: PageTableFormat, level: number, hi: number, lo: number): number => {
   const itemLg2 = INDEX_LG2 * level;
   const bits = format.encodedSizeLo;
   if (bits === 0 || (lo & bits) !== bits) return itemLg2;
@@ -73,9 +68,7 @@ export const upperBits = (vfn: number): number => Math.floor(vfn * (1 / 0x800_00
  * @param upper `upperBits` of the whole of it
  */
 export const indexIn = (level: number, upper: number, vfn: number): number =>
-  level < 3
-    ? (vfn >>> (INDEX_LG2 * level)) & 511
-    : (upper >>> (INDEX_LG2 * (level - 3))) & 511;
+  level < 3 ? (vfn >>> (INDEX_LG2 * level)) & 511 : (upper >>> (INDEX_LG2 * (level - 3))) & 511;
 
 /** The index of input frame `vfn` in a table of `level`. */
 export const indexAt = (vfn: number, level: number): number =>

@@ -33,7 +33,16 @@ export const fillEmpty = (
   while (done < count) {
     const toCarry = stepLo === 0 ? 1 : Math.ceil((0x1_0000_0000 - (lo >>> 0)) / stepLo);
     const stop = count - done < toCarry ? count : done + toCarry;
-    const filled = fillWithoutCarry(words, at + (done << 1), stop - done, hi, lo, stepLo, usedHi, usedLo);
+    const filled = fillWithoutCarry(
+      words,
+      at + (done << 1),
+      stop - done,
+      hi,
+      lo,
+      stepLo,
+      usedHi,
+      usedLo,
+    );
     if (filled < stop - done) return done + filled;
     lo = (lo + Math.imul(filled, stepLo)) | 0;
     hi = stepLo === 0 ? hi + stepHi : hi + 1;
@@ -77,4 +86,49 @@ const fillWithoutCarry = (
     lo = (lo + step) | 0;
   }
   return (at - start) >> 1;
+};
+
+/** Whether `count` entries from word `start` are all empty. */
+export const allEmpty = (
+  words: Int32Array,
+  start: number,
+  count: number,
+  usedHi: number,
+  usedLo: number,
+): boolean => {
+  let los = 0;
+  let his = 0;
+  const end = start + (count << 1);
+  for (let at = start; at < end; at += 2) {
+    los |= words[at]!;
+    his |= words[at + 1]!;
+  }
+  return ((los & usedLo) | (his & usedHi)) === 0;
+};
+
+/** Writes the same entry `count` times from word `start`; `count` is a power of two above 1. */
+export const fillCopies = (
+  words: Int32Array,
+  start: number,
+  count: number,
+  hi: number,
+  lo: number,
+): void => {
+  const end = start + (count << 1);
+  for (let at = start; at < end; at += 4) {
+    words[at + 1] = hi;
+    words[at] = lo;
+    words[at + 3] = hi;
+    words[at + 2] = lo;
+  }
+};
+
+/** Below this many entries a loop is faster than the call of a built-in function. */
+const FEW = 16;
+
+/** Makes `count` entries from word `start` empty. */
+export const clearEntries = (words: Int32Array, start: number, count: number): void => {
+  const end = start + (count << 1);
+  if (count > FEW) words.fill(0, start, end);
+  else for (let at = start; at < end; at++) words[at] = 0;
 };

@@ -57,13 +57,10 @@ export interface PageTableFormat {
   readonly tableMask: number;
   readonly tableValue: number;
   readonly tableStep: number;
-  /** Position in `lo` of the bits that make another used entry a leaf, its kind. */
-  readonly kindShift: number;
-  /** Those bits, shifted down. */
-  readonly kindMask: number;
-  /** By level: bit k is set when an entry of kind k is a leaf. */
-  readonly leafKinds: Int32Array;
-  /** Bits of `lo` that, all set, say that a leaf's size is in its address; 0 where that does not exist. */
+  /** By level: a used entry with `(lo & leafMask) === leafValue` that is no table is a leaf of one entry. */
+  readonly leafMask: Int32Array;
+  readonly leafValue: Int32Array;
+  /** Bits of `lo` that, all set, make a leaf whose size is in its address; 0 where there is no such leaf. */
   readonly encodedSizeLo: number;
   /** The bit of `lo` in a leaf that says that the page has been written; 0 where software cannot rely on it. */
   readonly dirtyLo: number;
@@ -74,7 +71,7 @@ export interface PageTableFormat {
   leafAttributes(level: number, prot: number, flags: EntryFlags): bigint;
   /** What the entry by itself allows: `PROT_READ`, `PROT_WRITE`, `PROT_USER`. */
   permissions(hi: number, lo: number): number;
-  /** log2 of the size in bytes that is in the address of a leaf with `encodedSizeLo`. */
+  /** log2 of the size in bytes that is in the address of a leaf with `encodedSizeLo`; 0 when there is none. */
   encodedSizeLg2(hi: number, lo: number): number;
   /** What has to be added to the frame number of a page of 2^`sizeLg2` bytes to put its size into its address. */
   encodedSizeFrames(sizeLg2: number): number;
@@ -85,6 +82,3 @@ export interface PageTableFormat {
 /** Which of `pageSizes` a leaf in a table of `levels` levels can have. */
 export const sizesWithin = (format: PageTableFormat, levels: number): bigint =>
   format.pageSizes & ((1n << BigInt(12 + INDEX_LG2 * levels)) - 1n);
-
-/** Whether an entry of `level` can be a leaf. */
-export const canLeaf = (format: PageTableFormat, level: number): boolean => format.leafKinds[level] !== 0;

@@ -48,8 +48,9 @@ export class Gather {
 
   /** Gives the table pages back and forgets the range. Only after the flush has completed. */
   release(): void {
-    for (const pfn of this.#tables) this.#pages.free(pfn);
-    this.#tables.length = 0;
+    for (let pfn = this.#tables.pop(); pfn !== undefined; pfn = this.#tables.pop()) {
+      this.#pages.free(pfn);
+    }
     this.#startVfn = Number.POSITIVE_INFINITY;
     this.#endVfn = 0;
   }

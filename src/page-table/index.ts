@@ -1,8 +1,8 @@
 export * from "./create.ts";
-export { markDirty, type DirtyVisitor } from "./dirty.ts";
+export { type DirtyVisitor, markDirty } from "./dirty.ts";
 export { classify, EMPTY, INVALID, LEAF, leafFrame, leafLg2, TABLE } from "./entry.ts";
 export * from "./errno.ts";
-export * from "./events.ts";
+export { type MappingChange, PAGES_MAPPED, PAGES_UNMAPPED, TABLE_GREW } from "./events.ts";
 export * from "./format.ts";
 export * from "./formats/amd-v1.ts";
 export * from "./formats/amd-v1-entry.ts";

@@ -1,13 +1,23 @@
-import { entryFrame, frameAddress, frameHigh, frameLow } from "../bits/halves.ts";
-import { hex } from "../bits/hex.ts";
+import { entryFrame, frameHigh, frameLow } from "../bits/halves.ts";
 import { WORDS_LG2 } from "../memory/bank.ts";
-import { classify, EMPTY, frameDown, indexAt, indexIn, POWER_OF_TWO, replicasOf, TABLE, upperBits } from "./entry.ts";
-import { PAGES_MAPPED } from "./events.ts";
-import { fillEmpty } from "./fill.ts";
-import { INDEX_LG2, PROT_READ, PROT_WRITE, protText } from "./format.ts";
+import {
+  classify,
+  EMPTY,
+  frameDown,
+  indexAt,
+  indexIn,
+  POWER_OF_TWO,
+  replicasOf,
+  TABLE,
+  upperBits,
+} from "./entry.ts";
+import { traceMapped } from "./events.ts";
+import { allEmpty, fillCopies, fillEmpty } from "./fill.ts";
+import { INDEX_LG2 } from "./format.ts";
 import { collectTables, holdsNothing } from "./free.ts";
 import type { Gather } from "./gather.ts";
 import type { PageTable } from "./page-table.ts";
+import { mapPage } from "./single-page.ts";
 
 /** See `PageTable.mapFrames`. */
 export const mapFrames = (
@@ -18,28 +28,27 @@ export const mapFrames = (
   prot: number,
   gather: Gather,
 ): number => {
+  if (mapPage(table, vfn, pfn, count, prot)) return count;
   if (!admits(table, vfn, pfn, count, prot)) return 0;
-  let done = count === 1 ? mapPages(table, vfn, pfn, 0, 1, prot, gather) : 0;
+  let done = 0;
   while (done < count && table.failure === undefined) {
     const lg2 = bestPageLg2(table, vfn + done, pfn + done, count - done);
     const pages = pagesOf(table, lg2, vfn + done, pfn + done, count - done);
     done += mapPages(table, vfn + done, pfn + done, lg2, pages, prot, gather);
   }
-  if (table.trace.enabled && done > 0) {
-    table.trace.emit(PAGES_MAPPED, {
-      root: hex(frameAddress(table.rootPfn)),
-      iova: hex(frameAddress(vfn)),
-      length: hex(frameAddress(done)),
-      pa: hex(frameAddress(pfn)),
-      prot: protText(prot),
-    });
-  }
+  if (table.trace.enabled && done > 0) traceMapped(table, vfn, done, pfn, prot);
   return done;
 };
 
 /** Whether the range can be mapped at all, with new top levels where it needs them; else sets `failure`. */
-const admits = (table: PageTable, vfn: number, pfn: number, count: number, prot: number): boolean => {
-  if ((prot & (PROT_READ | PROT_WRITE)) === 0 || (table.writableOnly && (prot & PROT_WRITE) === 0)) {
+const admits = (
+  table: PageTable,
+  vfn: number,
+  pfn: number,
+  count: number,
+  prot: number,
+): boolean => {
+  if (((table.admittedProts >>> (prot & 3)) & 1) === 0) {
     table.failure = "EINVAL";
     return false;
   }
@@ -47,7 +56,8 @@ const admits = (table: PageTable, vfn: number, pfn: number, count: number, prot:
   if (table.failure !== undefined) return false;
   if (!table.holdsOutput(pfn, count)) table.failure = "ERANGE";
   else if (!table.reaches(vfn + count) && !table.growTo(vfn + count)) table.failure ??= "ENOMEM";
-  else if (table.smallestLg2 > 0 && alignmentLg2(vfn, pfn, count) < table.smallestLg2) table.failure = "ENXIO";
+  else if (table.smallestLg2 > 0 && alignmentLg2(vfn, pfn, count) < table.smallestLg2)
+    table.failure = "ENXIO";
   return table.failure === undefined;
 };
 
@@ -73,7 +83,13 @@ const bestPageLg2 = (table: PageTable, vfn: number, pfn: number, count: number):
 };
 
 /** How many pages of 2^`lg2` frames come before a larger one can be used, or end the range. */
-const pagesOf = (table: PageTable, lg2: number, vfn: number, pfn: number, count: number): number => {
+const pagesOf = (
+  table: PageTable,
+  lg2: number,
+  vfn: number,
+  pfn: number,
+  count: number,
+): number => {
   if (count === 1) return 1;
   const size = POWER_OF_TWO[lg2]!;
   const next = table.nextLg2[lg2]!;
@@ -109,7 +125,18 @@ const mapPages = (
     const written =
       replicas === 1
         ? writeLeaves(table, leafTable, index, level, pfn + done * size, wanted, prot, at, gather)
-        : writeReplicated(table, leafTable, index, level, lg2, pfn + done * size, wanted, prot, at, gather);
+        : writeReplicated(
+            table,
+            leafTable,
+            index,
+            level,
+            lg2,
+            pfn + done * size,
+            wanted,
+            prot,
+            at,
+            gather,
+          );
     done += written;
     if (written < wanted) break;
   }
@@ -223,11 +250,7 @@ const writeReplicated = (
     const coded = pfn + done * size + encoded;
     const hi = table.leafHi[attributes]! | frameHigh(coded);
     const lo = table.leafLo[attributes]! | frameLow(coded) | format.encodedSizeLo;
-    let word = start + ((done * replicas) << 1);
-    for (let i = 0; i < replicas; i++, word += 2) {
-      words[word + 1] = hi;
-      words[word] = lo;
-    }
+    fillCopies(words, start + ((done * replicas) << 1), replicas, hi, lo);
   }
   if (done > 0) memory.wrote(tablePfn, index << 3, (done * replicas) << 3);
   return done;
@@ -249,6 +272,7 @@ const replaceTables = (
 ): boolean => {
   const { words, firstPfn } = table.memory.bankOf(tablePfn);
   const start = ((tablePfn - firstPfn) << WORDS_LG2) + (index << 1);
+  if (allEmpty(words, start, count, table.format.usedHi, table.format.usedLo)) return true;
   let tables = 0;
   for (let word = start; word < start + (count << 1); word += 2) {
     const hi = words[word + 1]!;

@@ -80,7 +80,6 @@ export class PageTable {
   readonly inputLg2: number;
   readonly outputLg2: number;
   readonly signExtend: boolean;
-  readonly writableOnly: boolean;
   readonly trace: TraceChannel;
   /** The frame of the top table. */
   rootPfn: number;
@@ -100,12 +99,19 @@ export class PageTable {
   readonly nextLg2: Int8Array = new Int8Array(53);
   /** log2 of the frames of the smallest allowed page. */
   smallestLg2 = 0;
+  /** Bit `prot` is set when mappings may have these permissions. */
+  readonly admittedProts: number;
+  /** Bit n is set when pages of level n's own size may be made. */
+  plainLevels = 0;
+  /** Pages of `plainLevels` that begin below this frame are inside the input space. */
+  plainEnd = 0;
+  /** The end of the output space in frames. */
+  readonly outputEnd: number;
   readonly #growable: boolean;
   readonly #allowedSizes: bigint;
   readonly #onTopChange: ((table: PageTable) => void) | undefined;
   /** The end of the input space in frames, or of its lower half. */
   readonly #inputEnd: number;
-  readonly #outputEnd: number;
 
   /** Use `createPageTable` or `adoptPageTable`, which check the options and know the input space. */
   constructor(options: PageTableOptions & { readonly inputLg2: number }, rootPfn: number) {
@@ -116,7 +122,7 @@ export class PageTable {
     this.rootPfn = rootPfn;
     this.levels = levels;
     this.signExtend = options.signExtend ?? false;
-    this.writableOnly = options.writableOnly ?? false;
+    this.admittedProts = options.writableOnly ? 0b1100 : 0b1110;
     this.#growable = options.growable ?? false;
     this.inputLg2 = options.inputLg2;
     this.outputLg2 = options.outputLg2 ?? format.maxOutputLg2;
@@ -124,7 +130,7 @@ export class PageTable {
     this.#allowedSizes = options.pageSizes ?? format.pageSizes;
     this.#onTopChange = options.onTopChange;
     this.#inputEnd = POWER_OF_TWO[this.inputLg2 - 12 - (this.signExtend ? 1 : 0)]!;
-    this.#outputEnd = POWER_OF_TWO[this.outputLg2 - 12]!;
+    this.outputEnd = POWER_OF_TWO[this.outputLg2 - 12]!;
 
     const flags: EntryFlags = { forceSnoop: options.forceSnoop ?? false };
     const perLevel = Array.from({ length: format.maxLevels }, (_, level) => level);
@@ -147,6 +153,13 @@ export class PageTable {
   #chooseSizes(): void {
     const sizes = this.pageSizes;
     this.smallestLg2 = trailingZeros(sizes) - 12;
+    const reach = POWER_OF_TWO[Math.min(INDEX_LG2 * this.levels, 52)]!;
+    this.plainEnd = Math.min(reach, this.#inputEnd);
+    this.plainLevels = 0;
+    for (let level = 0; level < 3; level++) {
+      const size = 1n << BigInt(12 + INDEX_LG2 * level);
+      if ((sizes & size) !== 0n) this.plainLevels |= 1 << level;
+    }
     for (let lg2 = 0; lg2 <= 52; lg2++) {
       const fitting = sizes & ((2n << BigInt(lg2 + 12)) - 1n);
       this.bestLg2[lg2] = fitting === 0n ? -1 : floorLg2(fitting) - 12;
@@ -166,7 +179,7 @@ export class PageTable {
 
   /** Whether `count` frames from `pfn` can be written into entries. */
   holdsOutput(pfn: number, count: number): boolean {
-    return pfn >= 0 && pfn + count <= this.#outputEnd;
+    return pfn >= 0 && pfn + count <= this.outputEnd;
   }
 
   /** Whether the levels that there are reach every frame below `endVfn`; always so unless the table grows. */
@@ -189,7 +202,8 @@ export class PageTable {
       this.levels += 1;
       this.#chooseSizes();
       this.#onTopChange?.(this);
-      if (this.trace.enabled) this.trace.emit(TABLE_GREW, { root: hex(frameAddress(pfn)), levels: this.levels });
+      if (this.trace.enabled)
+        this.trace.emit(TABLE_GREW, { root: hex(frameAddress(pfn)), levels: this.levels });
     }
     return true;
   }
@@ -276,8 +290,13 @@ export class PageTable {
       const errno = this.failure;
       return errno === undefined ? { ok: true, mapped } : { ok: false, errno, mapped };
     }
-    const errno = count === 0 || (prot & 3) === 0 ? "EINVAL" : this.rangeError(vfn, count);
-    return { ok: false, errno: errno ?? (this.holdsOutput(pfn, count) ? "ENXIO" : "ERANGE"), mapped: 0n };
+    const refused = ((this.admittedProts >>> (prot & 3)) & 1) === 0;
+    const errno = count === 0 || refused ? "EINVAL" : this.rangeError(vfn, count);
+    return {
+      ok: false,
+      errno: errno ?? (this.holdsOutput(pfn, count) ? "ENXIO" : "ERANGE"),
+      mapped: 0n,
+    };
   }
 
   /**
@@ -309,7 +328,9 @@ export class PageTable {
    * long; a caller that does not trust them counts and stops.
    */
   *entries(start = 0n, last: bigint = LAST_ADDRESS): Generator<TableItem, void, undefined> {
-    const endVfn = this.signExtend ? this.#inputEnd : POWER_OF_TWO[Math.min(INDEX_LG2 * this.levels, 52)]!;
+    const endVfn = this.signExtend
+      ? this.#inputEnd
+      : POWER_OF_TWO[Math.min(INDEX_LG2 * this.levels, 52)]!;
     const firstVfn = Number(start >> 12n);
     const lastVfn = Number(last >> 12n);
     yield* visit(this, firstVfn, Math.min(lastVfn, endVfn - 1));

@@ -1,27 +1,40 @@
-import { entryFrame, frameAddress } from "../bits/halves.ts";
-import { hex } from "../bits/hex.ts";
+import { entryFrame } from "../bits/halves.ts";
 import { WORDS_LG2 } from "../memory/bank.ts";
-import { classify, EMPTY, frameDown, indexAt, indexIn, LEAF, leafLg2, POWER_OF_TWO, replicasOf, TABLE, upperBits } from "./entry.ts";
-import { PAGES_UNMAPPED } from "./events.ts";
-import { INDEX_LG2 } from "./format.ts";
+import {
+  classify,
+  EMPTY,
+  frameDown,
+  indexAt,
+  indexIn,
+  LEAF,
+  leafLg2,
+  POWER_OF_TWO,
+  replicasOf,
+  TABLE,
+  upperBits,
+} from "./entry.ts";
+import { traceUnmapped } from "./events.ts";
+import { clearEntries } from "./fill.ts";
+import { INDEX_LG2, type PageTableFormat } from "./format.ts";
 import type { Gather } from "./gather.ts";
 import type { PageTable } from "./page-table.ts";
+import { unmapPage } from "./single-page.ts";
 
 /** See `PageTable.unmapFrames`. */
-export const unmapFrames = (table: PageTable, vfn: number, count: number, gather: Gather): number => {
+export const unmapFrames = (
+  table: PageTable,
+  vfn: number,
+  count: number,
+  gather: Gather,
+): number => {
+  if (unmapPage(table, vfn, count, gather)) return count;
   table.failure = table.rangeError(vfn, count);
   if (table.failure === undefined && !table.reaches(vfn + count)) table.failure = "ERANGE";
   if (table.failure !== undefined) return 0;
   const done = unmapFrom(table, vfn, count, gather) - vfn;
   if (done > 0) {
     gather.add(vfn, done);
-    if (table.trace.enabled) {
-      table.trace.emit(PAGES_UNMAPPED, {
-        root: hex(frameAddress(table.rootPfn)),
-        iova: hex(frameAddress(vfn)),
-        length: hex(frameAddress(done)),
-      });
-    }
+    if (table.trace.enabled) traceUnmapped(table, vfn, done);
   }
   return done;
 };
@@ -128,32 +141,49 @@ const clearLeaves = (
   const wanted = Math.min((1 << INDEX_LG2) - index, Math.ceil((end - vfn) / size));
   // A page of one entry begins where its entry does; one of several is looked at below.
   if (frameDown(vfn, itemLg2) !== vfn) return stop(table, "EINVAL", vfn);
-  const { usedHi, usedLo, encodedSizeLo } = format;
-  let word = first;
-  const endWord = first + (wanted << 1);
-  while (word < endWord) {
-    const hi = words[word + 1]!;
-    const lo = words[word]!;
-    if (((lo & usedLo) | (hi & usedHi)) === 0) table.failure = "ENOENT";
-    else if (level > 0 || encodedSizeLo !== 0) {
-      const entries = entriesOfLeaf(table, level, hi, lo, index + ((word - first) >> 1));
-      word += entries << 1;
-      if (entries > 0) continue;
-    } else {
-      word += 2;
-      continue;
-    }
-    break;
+  let entries = leavesIn(words, first, wanted, format, level);
+  while (entries < wanted) {
+    const word = first + (entries << 1);
+    const step = entriesOfLeaf(table, level, words[word + 1]!, words[word]!, index + entries);
+    if (step === 0) break;
+    entries += step;
   }
-  const cleared = (word - first) >> 1;
-  if (cleared > 0) {
-    words.fill(0, first, word);
-    memory.wrote(pfn, index << 3, cleared << 3);
+  if (entries > 0) {
+    clearEntries(words, first, entries);
+    memory.wrote(pfn, index << 3, entries << 3);
   }
-  return vfn + cleared * size;
+  return vfn + entries * size;
 };
 
-/** How many entries the leaf takes that begins at entry `index`; 0 for a table, and with a failure set where no leaf begins. */
+/** How many of `count` entries from word `first` are leaves of one entry each, before the first that is not or may not be. */
+const leavesIn = (
+  words: Int32Array,
+  first: number,
+  count: number,
+  format: PageTableFormat,
+  level: number,
+): number => {
+  const { usedLo } = format;
+  const mask = format.leafMask[level]!;
+  const value = format.leafValue[level]!;
+  let word = first;
+  const fours = first + ((count & ~3) << 1);
+  for (; word < fours; word += 8) {
+    const a = words[word]!;
+    const b = words[word + 2]!;
+    const c = words[word + 4]!;
+    const d = words[word + 6]!;
+    // A bit that all four have is a bit of each.
+    if ((((a ^ value) | (b ^ value) | (c ^ value) | (d ^ value)) & mask) !== 0) break;
+    if ((a & b & c & d & usedLo) === 0) break;
+  }
+  return (word - first) >> 1;
+};
+
+/**
+ * How many entries the leaf takes that begins at entry `index`: 0 for a table,
+ * and with a failure set where no leaf begins.
+ */
 const entriesOfLeaf = (
   table: PageTable,
   level: number,
@@ -161,12 +191,11 @@ const entriesOfLeaf = (
   lo: number,
   index: number,
 ): number => {
-  const { format } = table;
-  const kind = classify(format, level, hi, lo);
+  const kind = classify(table.format, level, hi, lo);
   if (kind === LEAF) {
-    const entries = replicasOf(level, leafLg2(format, level, hi, lo));
+    const entries = replicasOf(level, leafLg2(table.format, level, hi, lo));
     if ((index & (entries - 1)) === 0) return entries;
   }
-  if (kind !== TABLE) table.failure = "EINVAL";
+  if (kind !== TABLE) table.failure = kind === EMPTY ? "ENOENT" : "EINVAL";
   return 0;
 };

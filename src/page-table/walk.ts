@@ -1,6 +1,18 @@
 import { entryFrame, frameAddress, fromHalves } from "../bits/halves.ts";
 import { WORDS_LG2 } from "../memory/bank.ts";
-import { classify, EMPTY, frameDown, indexAt, indexIn, INVALID, LEAF, leafFrame, leafLg2, POWER_OF_TWO, TABLE, upperBits } from "./entry.ts";
+import {
+  classify,
+  EMPTY,
+  frameDown,
+  INVALID,
+  indexAt,
+  indexIn,
+  LEAF,
+  leafFrame,
+  leafLg2,
+  POWER_OF_TWO,
+  upperBits,
+} from "./entry.ts";
 import { INDEX_LG2, PROT_READ, PROT_USER, PROT_WRITE } from "./format.ts";
 import type { PageTable } from "./page-table.ts";
 
@@ -123,7 +135,11 @@ export function* visit(
       const place = { level, iova: frameAddress(base), size: frameAddress(next - base) };
       const prot = allowed[level]! & format.permissions(hi, lo);
       const reachable = (prot & (PROT_READ | PROT_WRITE)) !== 0;
-      const entry = { prot, entry: fromHalves(hi, lo), entryAddress: frameAddress(pfn) + BigInt(index << 3) };
+      const entry = {
+        prot,
+        entry: fromHalves(hi, lo),
+        entryAddress: frameAddress(pfn) + BigInt(index << 3),
+      };
       if (outside) yield { kind: "outside", ...place, table: frameAddress(pfn) };
       else if (kind === INVALID) yield { kind: "invalid", ...place, ...entry };
       else if (reachable && kind === LEAF) {

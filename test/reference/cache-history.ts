@@ -26,7 +26,7 @@ export interface PasidValue {
 export type ContextInvalidation =
   | { readonly granularity: "global" }
   | { readonly granularity: "domain"; readonly domain: number }
-  | { readonly granularity: "device"; readonly source: number; readonly functionMask: 0 | 1 | 2 | 3 };
+  | { readonly granularity: "device"; readonly source: number; readonly functionMask: number };
 
 export type PasidInvalidation =
   | { readonly granularity: "global" }
@@ -93,12 +93,12 @@ export class InvalidationLog {
     this.#pasidIotlb.push({ ...invalidation, time });
   }
 
-  /** VTD-INV-01. Scalable-mode context entries carry no domain: by domain, nothing has to go. */
+  /** VTD-INV-01. Scalable-mode context entries carry no domain: one by any domain takes them all. */
   lastForContext(source: number, domain: number | undefined): number {
     return lastOf(this.#contexts, (by) => {
       if (by.granularity === "global") return true;
-      if (by.granularity === "domain") return by.domain === domain;
-      const mask = FUNCTION_MASKS[by.functionMask];
+      if (by.granularity === "domain") return domain === undefined || by.domain === domain;
+      const mask = FUNCTION_MASKS[by.functionMask]!;
       return (by.source & ~mask) === (source & ~mask);
     });
   }

@@ -18,6 +18,8 @@ export interface Possibility {
   readonly stale: ReadonlySet<Stale>;
   /** Whether entries had to be written. */
   readonly updates: boolean;
+  /** Addresses of the page-table entries that were read. */
+  readonly entries: readonly bigint[];
 }
 
 /** A combination of old and new that no cache can bring about. */
@@ -38,6 +40,10 @@ const PASID_FAULTS = [0x50, 0x51, 0x52, 0x58, 0x59, 0x5a, 0x5b];
 const wasUsable = (purpose: Purpose, value: bigint): boolean =>
   purpose.structure === "stage-1" ? (value & 0x21n) === 0x21n : (value & 3n) !== 0n;
 
+/** Whether an entry maps a page of the request's own; what leads to a stage-1 table does not count. */
+const isLeaf = (purpose: Purpose, value: bigint): boolean =>
+  purpose.forTable !== true && (purpose.level === 0 || (value & 0x80n) !== 0n);
+
 /** More ways than these are not tried. */
 const MOST_WAYS = 20_000;
 
@@ -51,7 +57,7 @@ class Way {
   readonly counts: number[] = [];
   readonly entries: EntryRead[] = [];
   readonly stale = new Set<Stale>();
-  readonly #chosen = new Map<bigint, EntryRead>();
+  readonly chosen = new Map<bigint, EntryRead>();
   readonly #written = new Map<bigint, bigint>();
   readonly #context: ReturnType<World["contextValue"]>;
   #pasid: ReturnType<World["pasidValue"]> | undefined;
@@ -97,7 +103,7 @@ class Way {
   }
 
   read64(address: bigint, purpose?: Purpose): bigint | undefined {
-    if (purpose === undefined) return this.#written.get(address) ?? this.#chosen.get(address)?.value;
+    if (purpose === undefined) return this.#written.get(address) ?? this.chosen.get(address)?.value;
     const at = Number((address - purpose.base) / 8n);
     if (purpose.structure === "root") return this.#context.root[at];
     if (purpose.structure === "context") return this.#context.context[at];
@@ -109,24 +115,27 @@ class Way {
   #readEntry(address: bigint, purpose: Purpose): bigint | undefined {
     const current = this.#world.memory.read64(address);
     if (current === undefined) return undefined;
-    const forgotten = this.#log.lastForEntry(purpose, undefined);
-    const past = (this.#world.pastEntries.get(address) ?? []).filter(
-      ({ value, to }) => to > forgotten && wasUsable(purpose, value),
-    );
-    const choice = this.#choose(past.length + 1);
-    const read: EntryRead =
-      choice === 0
-        ? { purpose, value: this.#written.get(address) ?? current, to: undefined }
-        : { purpose, ...past[choice - 1]! };
-    this.entries.push(read);
-    this.#chosen.set(address, read);
+    const past = new Map<bigint, number>();
+    for (const { value, to } of this.#world.pastEntries.get(address) ?? []) {
+      if (wasUsable(purpose, value) && to > this.#forgotten(purpose, value)) past.set(value, to);
+    }
+    past.delete(current);
+    const choice = this.#choose(past.size + 1);
+    const [value, to] = [...past][choice - 1] ?? [this.#written.get(address) ?? current];
+    this.entries.push({ purpose, value, to });
+    this.chosen.set(address, { purpose, value, to });
     if (choice > 0) this.stale.add(purpose.structure as Stale);
-    return read.value;
+    return value;
+  }
+
+  /** When the entry last had to be forgotten: VTD-INV-06, a large page goes whole, however small the pieces cached. */
+  #forgotten(purpose: Purpose, value: bigint): number {
+    return this.#log.lastForEntry(purpose, isLeaf(purpose, value) ? 12 + 9 * purpose.level! : undefined);
   }
 
   write64(address: bigint, value: bigint): boolean {
     // An entry that lacks its flags was never used as it is read here, so it is in no cache.
-    if (this.#chosen.get(address)?.to !== undefined) throw new Impossible();
+    if (this.chosen.get(address)?.to !== undefined) throw new Impossible();
     this.#written.set(address, value);
     return true;
   }
@@ -135,57 +144,44 @@ class Way {
   allows(result: ReferenceResult): boolean {
     if (!result.ok && CONTEXT_FAULTS.includes(result.code) && this.stale.has("context")) return false;
     if (!result.ok && PASID_FAULTS.includes(result.code) && this.stale.has("pasid")) return false;
-    const refused = !result.ok || this.#isDenied(result);
     // A stage-1 table that cannot be read is found by a page of stage 2, which may be old: it is cached by itself.
     const unreadable = !result.ok && (result.code === 0x70 || result.code === 0x73);
     if (!result.ok && !unreadable && this.entries.at(-1)?.to !== undefined) return false;
-    return this.entries.every(({ purpose, value, to }) => {
-      if (to === undefined) return true;
-      const leaf = purpose.forTable !== true && (purpose.level === 0 || (value & 0x80n) !== 0n);
-      if (!leaf) return true;
-      // VTD-CACHE-03 and 05: only whole translations are cached, and one that does not permit is walked again.
-      if (refused) return false;
-      return to > this.#log.lastForEntry(purpose, result.pageLg2);
-    });
-  }
-
-  #isDenied(result: ReferenceResult & { ok: true }): boolean {
-    const { type, access } = this.#request;
-    return type === "translation-request" && access.write && !result.granted.write;
+    // VTD-CACHE-03 and 05: only whole translations are cached, and one that does not permit is walked again.
+    return result.ok || !this.entries.some(({ purpose, value, to }) => to !== undefined && isLeaf(purpose, value));
   }
 }
 
-/** The next script in order, or `undefined` after the last. */
-const nextScript = (way: Way, script: readonly number[]): number[] | undefined => {
-  const next = way.counts.map((_, i) => script[i] ?? 0);
-  while (next.length > 0) {
-    const last = next.length - 1;
-    if (next[last]! + 1 < way.counts[last]!) {
-      next[last]!++;
-      return next;
-    }
-    next.pop();
-  }
-  return undefined;
-};
-
-/** All that `request` may be answered, the fresh answer first. */
+/**
+ * All that `request` may be answered: the fresh answer first, then those with
+ * one old value, with two, and so on.
+ *
+ * @returns whether these are all; `false` when there are too many to try
+ */
 export function* possibilities(
   world: World,
   log: InvalidationLog,
   profile: UnitProfile,
   request: ReferenceRequest,
-): Generator<Possibility> {
-  let script: number[] | undefined = [];
-  for (let ways = 0; script !== undefined && ways < MOST_WAYS; ways++) {
-    const way: Way = new Way(world, log, request, script);
+): Generator<Possibility, boolean> {
+  const scripts: number[][] = [[]];
+  for (let ways = 0; ways < scripts.length; ways++) {
+    if (ways === MOST_WAYS) return false;
+    const script = scripts[ways]!;
+    const way = new Way(world, log, request, script);
     try {
       const machine = { ...profile, enabled: true, rtaddr: way.rtaddr, memory: way };
       const result = referenceTranslate(machine, request);
-      if (way.allows(result)) yield { result, stale: way.stale, updates: way.updates };
+      if (way.allows(result)) {
+        yield { result, stale: way.stale, updates: way.updates, entries: [...way.chosen.keys()] };
+      }
     } catch (impossible) {
       if (!(impossible instanceof Impossible)) throw impossible;
     }
-    script = nextScript(way, script);
+    for (let at = script.length; at < way.counts.length; at++) {
+      const upTo = [...script, ...new Array<number>(at - script.length).fill(0)];
+      for (let choice = 1; choice < way.counts[at]!; choice++) scripts.push([...upTo, choice]);
+    }
   }
+  return true;
 }

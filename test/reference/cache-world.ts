@@ -57,6 +57,7 @@ export class World {
   rtaddr: bigint;
   time = 0;
   readonly #slots: Slot[] = [];
+  readonly #slotAt = new Map<bigint, Slot>();
   readonly #roots: readonly bigint[];
   readonly #contextTables: readonly bigint[];
   /** By source: directory, and the two PASID tables that it can point at. */
@@ -71,7 +72,7 @@ export class World {
   constructor(random: Random, legacy: boolean) {
     this.random = random;
     this.legacy = legacy;
-    const types = legacy ? [2, 2, 2] : [1, 2, 3, 3, 4];
+    const types = legacy ? [2, 2, 2] : [1, 1, 2, 3, 3, 4];
     types.forEach((type, i) => {
       this.domains.push(this.#domain(i + 1, type));
     });
@@ -83,7 +84,10 @@ export class World {
     this.#roots.forEach((root, i) => {
       this.memory.write64(root, this.#contextTables[i]! | 1n);
     });
-    for (const slot of this.#slots) this.memory.write64(slot.address, this.#slotValue(slot));
+    for (const slot of this.#slots) {
+      this.#slotAt.set(slot.address, slot);
+      this.memory.write64(slot.address, this.#slotValue(slot));
+    }
     SOURCES.forEach((_, i) => {
       this.#writeDirectory(i);
       for (const pasid of PASIDS) for (const table of [0, 1]) this.#writePasid(i, table, pasid);
@@ -277,6 +281,14 @@ export class World {
     return { directory, entry, domain: Number(entry[1]! & 0xffffn) };
   }
 
+  /** The domain and PASID that tag what a request without or with a PASID uses, as its entries are now. */
+  tagOf(source: number, pasid: number | undefined): { domain: number; pasid: number } {
+    const { domain, context } = this.contextValue(source);
+    if (domain !== undefined) return { domain, pasid: 0 };
+    const tagged = pasid ?? Number(context[1]! & 0xf_ffffn);
+    return { domain: this.pasidValue(source, tagged).domain, pasid: tagged };
+  }
+
   static pasidKey(source: number, pasid: number): number {
     return source * 1024 + pasid;
   }
@@ -323,9 +335,13 @@ export class World {
     });
   }
 
-  changeEntry(): void {
+  /** Changes a page-table entry, one of those at `used` more often than another. */
+  changeEntry(used: readonly bigint[]): void {
     const { random } = this;
-    const slot = random.pick(this.#slots);
+    const known = used.map((address) => this.#slotAt.get(address)).filter((slot) => slot !== undefined);
+    const first = known.filter(({ stage }) => stage === 1);
+    const from = random.chance(40) ? this.#slots : random.chance(50) ? first : known;
+    const slot = random.pick(from.length > 0 ? from : this.#slots);
     const before = this.memory.read64(slot.address)!;
     const cleared = before & (slot.stage === 1 ? ~0x460n : ~0x300n);
     const after = random.chance(15) ? cleared : this.#slotValue(slot);

@@ -28,8 +28,6 @@ export interface FirstStage {
 export interface FirstStagePage {
   readonly address: bigint;
   readonly pageLg2: number;
-  readonly write: boolean;
-  readonly execute: boolean;
 }
 
 const ADDRESS = 0x000f_ffff_ffff_f000n;
@@ -68,7 +66,8 @@ const updateFlags = (
   const { unsnoopedUpdates, erratum772415 } = walk.machine;
   if (!stage.snooped && !unsnoopedUpdates) throw new Refusal(0x90, 1, level);
   if (page !== undefined) {
-    walk.updateReads += page.reads;
+    // Where the entry is, is translated once more, now to be written.
+    walk.reads += page.reads;
     const skipsPermission = erratum772415 && stage.snooped;
     if (!page.write && !skipsPermission) throw new Refusal(0x77, 1, level);
     if (stage.under?.flags) makeDirty(walk, page.leaf);
@@ -147,6 +146,6 @@ export const firstStage = (walk: Walk, stage: FirstStage): FirstStagePage => {
       level,
       page,
     );
-    return { address: output, pageLg2, write, execute };
+    return { address: output, pageLg2 };
   }
 };

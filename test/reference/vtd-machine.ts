@@ -71,8 +71,6 @@ export type ReferenceResult =
       readonly granted: Granted;
       /** Page-table entries read, one that is not in memory included. */
       readonly reads: number;
-      /** Entries read once more by a unit that translates a stage-1 entry's address again to update its flags. */
-      readonly updateReads: number;
     }
   | {
       readonly ok: false;
@@ -81,7 +79,6 @@ export type ReferenceResult =
       readonly stage: 0 | 1 | 2;
       readonly level: number | undefined;
       readonly reads: number;
-      readonly updateReads: number;
     };
 
 /** A refusal on its way up. Only the reference throws for it: it makes a walk read like its rules. */
@@ -102,7 +99,6 @@ export interface Walk {
   readonly request: ReferenceRequest;
   readonly scalable: boolean;
   reads: number;
-  updateReads: number;
   /** FPD of any entry consulted until now. */
   fpd: boolean;
   /** What is still asked for; a translation request loses `write` where it is not permitted. */

@@ -43,14 +43,13 @@ const silence = (walk: Walk, code: number): Silence | undefined => {
   return walk.fpd && !isUnqualified(code) ? "fpd" : undefined;
 };
 
-/** What a request's address passes as when nothing translates it. */
+/** What a request's address passes as when nothing translates it; it is granted what it asked (VTD-REQ-03). */
 const untranslated = (walk: Walk): ReferenceResult => ({
   ok: true,
   address: walk.request.address,
   pageLg2: 64,
-  granted: { read: true, write: grantsWrite(walk, true), execute: walk.asked.execute },
+  granted: { ...walk.asked },
   reads: walk.reads,
-  updateReads: walk.updateReads,
 });
 
 /** Whether any bit of `value` at or above the host address width is set. */
@@ -71,7 +70,6 @@ export const referenceTranslate = (
     request,
     scalable: mode === 1n,
     reads: 0,
-    updateReads: 0,
     fpd: false,
     asked: {
       read: read || request.type === "translation-request",
@@ -84,7 +82,7 @@ export const referenceTranslate = (
   } catch (refusal) {
     if (!(refusal instanceof Refusal)) throw refusal;
     const { code, stage, level } = refusal;
-    return { ok: false, code, silenced: silence(walk, code), stage, level, reads: walk.reads, updateReads: walk.updateReads };
+    return { ok: false, code, silenced: silence(walk, code), stage, level, reads: walk.reads };
   }
 };
 
@@ -167,15 +165,10 @@ const bySecondStage = (walk: Walk, stage: SecondStage): ReferenceResult => {
     ok: true,
     address: page.address,
     pageLg2: page.pageLg2,
-    granted: { read: page.read, write: grantsWrite(walk, page.write), execute: walk.asked.execute },
+    granted: { ...walk.asked },
     reads: walk.reads,
-  updateReads: walk.updateReads,
   };
 };
-
-/** A translation request that does not ask to write is not granted it: nothing is dirty yet. */
-const grantsWrite = (walk: Walk, permitted: boolean): boolean =>
-  walk.request.type === "translation-request" ? walk.asked.write : permitted;
 
 interface ScalableContext {
   readonly directory: bigint;
@@ -330,19 +323,18 @@ const translateScalable = (walk: Walk): ReferenceResult => {
     pasid,
     under: type === 3n ? lower : undefined,
   });
-  const granted = { read: true, write: upper.write, execute: walk.asked.execute };
   if (type === 1n) {
     const { address, pageLg2 } = upper;
-    granted.write = grantsWrite(walk, upper.write);
-    return { ok: true, address, pageLg2, granted, reads: walk.reads, updateReads: walk.updateReads };
+    return { ok: true, address, pageLg2, granted: { ...walk.asked }, reads: walk.reads };
   }
   // VTD-NEST-01 and 04
   const page = secondStage(walk, lower, upper.address, { what: "page" });
-  const permitted = {
-    ...granted,
-    read: page.read,
-    write: grantsWrite(walk, upper.write && page.write),
-  };
   const pageLg2 = Math.min(upper.pageLg2, page.pageLg2);
-  return { ok: true, address: page.address, pageLg2, granted: permitted, reads: walk.reads, updateReads: walk.updateReads };
+  return {
+    ok: true,
+    address: page.address,
+    pageLg2,
+    granted: { ...walk.asked },
+    reads: walk.reads,
+  };
 };

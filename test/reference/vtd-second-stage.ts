@@ -162,6 +162,7 @@ export const secondStage = (
     if (inInterruptRange(output)) throw new Refusal(walk.scalable ? 0x87 : 0x0e, 2, level);
     const writes = client.what === "page" && walk.asked.write;
     updateFlags(walk, stage, address, entry, writes ? ACCESSED | DIRTY : ACCESSED, level);
-    return { address: output, pageLg2, read, write, leaf: address, reads: stage.levels - level };
+    const reads = stage.levels - level;
+    return { address: output, pageLg2, read, write, leaf: address, reads };
   }
 };

@@ -17,7 +17,15 @@ import {
 } from "../../../test/reference/vtd-requests.ts";
 import { scale } from "../../../test/scale.ts";
 import { DmaRequest, EXECUTE, READ, WRITE } from "../pci/dma-request.ts";
-import { type ContextInvalidation, createCapabilities, type IotlbInvalidation, TranslationUnit, type VtdFault } from "./index.ts";
+import {
+  type ContextInvalidation,
+  createCapabilities,
+  type IotlbInvalidation,
+  type PasidInvalidation,
+  type PasidIotlbInvalidation,
+  TranslationUnit,
+  type VtdFault,
+} from "./index.ts";
 
 const FIRST_SEED = 70_000;
 const WORLDS = scale(60, 6_000);
@@ -28,7 +36,7 @@ type Operation = "dma" | "entry" | "pasid" | "context" | "root" | "invalidate";
 /** How many of each thing were seen. */
 class Coverage {
   readonly counts = new Map<string, number>();
-  add(what: string): void {
+  add(what: string): undefined {
     this.counts.set(what, (this.counts.get(what) ?? 0) + 1);
   }
   of(what: string): number {
@@ -69,8 +77,14 @@ class Scene {
   readonly #log = new InvalidationLog();
   readonly #coverage: Coverage;
   readonly #dma = new DmaRequest();
+  /** The invalidation that does not reach the unit. */
+  readonly #lost: string | undefined;
+  /** Requests of late, and the page-table entries that the last one used. */
+  #recent: ReferenceRequest[] = [];
+  #used: readonly bigint[] = [];
 
-  constructor(seed: number, caches: boolean, coverage: Coverage) {
+  constructor(seed: number, caches: boolean, coverage: Coverage, lost?: string) {
+    this.#lost = lost;
     this.#random = new Random(seed);
     this.#coverage = coverage;
     this.#world = new World(this.#random, this.#random.chance(25));
@@ -87,7 +101,6 @@ class Scene {
   step(): string | undefined {
     const world = this.#world;
     world.time++;
-    if (process.env["TR"]) this.trace();
     const operation = this.#random.weighted<Operation>([
       [280, "dma"],
       [60, "entry"],
@@ -98,19 +111,12 @@ class Scene {
     ]);
     if (operation !== "dma") this.#coverage.add(`operation ${operation}`);
     if (operation === "dma") return this.#access();
-    if (operation === "entry") world.changeEntry();
+    if (operation === "entry") world.changeEntry(this.#used);
     else if (operation === "pasid" && !world.legacy) world.changePasid();
     else if (operation === "context") world.changeContext();
     else if (operation === "root") this.#changeRoot();
     else if (operation === "invalidate") this.#invalidate();
     return undefined;
-  }
-
-  trace(): void {
-    const w = this.#world;
-    const k = World.pasidKey(0x10, 2);
-    const f = (v: { entry: readonly bigint[]; directory: bigint }) => `${v.directory.toString(16)} ${v.entry.slice(0, 3).map((x) => x.toString(16)).join(" ")}`;
-    console.log(w.time, "now", f(w.pasidValue(0x10, 2)), "past", (w.pastPasids.get(k) ?? []).slice(-3).map((p) => `${p.to}:${f(p.value)} forgotten ${this.#log.lastForPasid(2, p.value.domain)}`).join(" | "));
   }
 
   #changeRoot(): void {
@@ -125,38 +131,61 @@ class Scene {
 
   #invalidate(): void {
     const random = this.#random;
-    const { time } = this.#world;
-    const domain = random.pick(this.#world.domains).id;
-    const pasid = random.pick(PASIDS);
-    const mask = random.pick([0, 0, 0, 1, 2, 9, 18]);
-    const page = { granularity: "page", domain, address: this.#world.randomAddress() & ~0xfffn, mask, hint: random.chance(40) } as const;
-    const kind = random.weighted([[25, "context"], [25, "pasid"], [25, "iotlb"], [25, "pasid-iotlb"]] as const);
-    if (kind === "context") {
-      const device = {
-        granularity: "device",
-        source: random.pick(SOURCES),
-        functionMask: random.pick([0, 1, 2, 3] as const),
-      } as const;
-      const by = random.weighted<ContextInvalidation>([[10, { granularity: "global" }], [30, { granularity: "domain", domain }], [60, device]]);
-      this.#coverage.add(`invalidate context ${by.granularity}`);
-      this.#unit.invalidateContext(by);
-      this.#log.context(time, by);
-    } else if (kind === "pasid") {
-      const by = random.weighted([[10, { granularity: "global" }], [30, { granularity: "domain", domain }], [60, { granularity: "pasid", domain, pasid }]] as const);
-      this.#coverage.add(`invalidate pasid ${by.granularity}`);
-      this.#unit.invalidatePasid(by);
-      this.#log.pasid(time, by);
-    } else if (kind === "iotlb") {
-      const by = random.weighted<IotlbInvalidation>([[10, { granularity: "global" }], [20, { granularity: "domain", domain }], [70, page]]);
-      this.#coverage.add(`invalidate iotlb ${by.granularity}${by.granularity === "page" && by.hint ? " with hint" : ""}`);
-      this.#unit.invalidateIotlb(by);
-      this.#log.iotlb(time, by);
-    } else {
-      const by = random.weighted([[30, { granularity: "pasid", domain, pasid }], [70, { ...page, pasid }]] as const);
-      this.#coverage.add(`invalidate pasid-iotlb ${by.granularity}${by.granularity === "page" && by.hint ? " with hint" : ""}`);
-      this.#unit.invalidatePasidIotlb(by);
-      this.#log.pasidIotlb(time, by);
-    }
+    const near = random.chance(60) ? this.#lately() : this.#request();
+    const tag = this.#world.tagOf(near.source, near.pasid);
+    const { domain } = tag;
+    const page = {
+      granularity: "page",
+      domain,
+      address: near.address & ~0xfffn,
+      mask: random.pick([0, 0, 0, 1, 2, 9, 18]),
+      hint: random.chance(40),
+    } as const;
+    const whole = { granularity: "domain", domain } as const;
+    const pasid = { granularity: "pasid", ...tag } as const;
+    const { source } = near;
+    const device = { granularity: "device", source, functionMask: random.below(4) } as const;
+    random.pick([
+      () => this.#invalidateContext(this.#globalOr([whole, device, device])),
+      () => this.#invalidatePasid(this.#globalOr([whole, pasid, pasid])),
+      () => this.#invalidateIotlb(this.#globalOr([whole, page, page, page, page])),
+      () => this.#invalidatePasidIotlb(random.pick([pasid, { ...page, ...tag }])),
+    ])();
+  }
+
+  #globalOr<T>(others: readonly T[]): T | { readonly granularity: "global" } {
+    return this.#random.chance(20) ? { granularity: "global" } : this.#random.pick(others);
+  }
+
+  /** Counts an invalidation; whether it reaches the unit. */
+  #arrives(what: string, by: { granularity: string; hint?: boolean }): boolean {
+    const name = `${what} ${by.granularity}${by.hint === true ? " with hint" : ""}`;
+    this.#coverage.add(`invalidate ${name}`);
+    return name !== this.#lost;
+  }
+
+  #invalidateContext(by: ContextInvalidation): void {
+    if (this.#arrives("context", by)) this.#unit.invalidateContext(by);
+    this.#log.context(this.#world.time, by);
+  }
+
+  #invalidatePasid(by: PasidInvalidation): void {
+    if (this.#arrives("pasid", by)) this.#unit.invalidatePasid(by);
+    this.#log.pasid(this.#world.time, by);
+  }
+
+  #invalidateIotlb(by: IotlbInvalidation): void {
+    if (this.#arrives("iotlb", by)) this.#unit.invalidateIotlb(by);
+    this.#log.iotlb(this.#world.time, by);
+  }
+
+  #invalidatePasidIotlb(by: PasidIotlbInvalidation): void {
+    if (this.#arrives("pasid-iotlb", by)) this.#unit.invalidatePasidIotlb(by);
+    this.#log.pasidIotlb(this.#world.time, by);
+  }
+
+  #lately(): ReferenceRequest {
+    return this.#recent.length > 0 ? this.#random.pick(this.#recent) : this.#request();
   }
 
   #request(): ReferenceRequest {
@@ -181,9 +210,11 @@ class Scene {
 
   /** Makes a request; says what is wrong with its answer. */
   #access(): string | undefined {
-    const request = this.#request();
+    const request = this.#random.chance(50) ? this.#lately() : this.#request();
+    this.#recent = [...this.#recent.slice(-5), request];
     const ways = possibilities(this.#world, this.#log, this.#profile, request);
     const fresh = ways.next().value as Possibility;
+    this.#used = fresh.entries;
     fillRequest(this.#dma, request);
     const ok = this.#unit.translate(this.#dma);
     const key = keyOfAnswer(request, ok, this.#dma);
@@ -191,10 +222,13 @@ class Scene {
     if (!ok) this.#coverage.add(`code ${key.split(" ")[0]}`);
     if (key === keyOf(request, fresh.result)) return this.#judgeFresh(request, key, ways);
     const seen = [keyOf(request, fresh.result)];
-    for (const { result, stale } of ways) {
+    let next = ways.next();
+    for (; next.done !== true; next = ways.next()) {
+      const { result, stale } = next.value;
       if (keyOf(request, result) === key) return this.#countStale(stale);
       seen.push(keyOf(request, result));
     }
+    if (!next.value) return this.#coverage.add("undecided");
     return `${describeRequest(request)}: ${key}, and not ${[...new Set(seen)].join(" or ")}`;
   }
 
@@ -211,11 +245,12 @@ class Scene {
     if (!lacksFlags && !this.#random.chance(10)) return undefined;
     let explained = !lacksFlags;
     let owed = false;
+    let tried = 0;
     for (const { result, updates } of ways) {
       const alike = keyOf(request, result) === key;
       owed ||= !alike;
       explained ||= alike && !updates;
-      if (explained && owed) break;
+      if (explained && (owed || ++tried > 30)) break;
     }
     if (owed) this.#coverage.add("fresh while owed");
     return explained || key.startsWith("9") ? undefined : `${describeRequest(request)}: ${key}, and flags are not set`;
@@ -227,11 +262,11 @@ interface Campaign {
   readonly failures: readonly string[];
 }
 
-const run = (worlds: number, caches: boolean): Campaign => {
+const run = (worlds: number, caches: boolean, lost?: string): Campaign => {
   const coverage = new Coverage();
   const failures: string[] = [];
-  for (let n = 0; n < worlds && failures.length < 3; n++) {
-    const scene = new Scene(FIRST_SEED + n, caches, coverage);
+  for (let n = 0; n < worlds && failures.length < (lost === undefined ? 3 : 1); n++) {
+    const scene = new Scene(FIRST_SEED + n, caches, coverage, lost);
     for (let step = 0; step < STEPS; step++) {
       const wrong = scene.step();
       if (wrong === undefined) continue;
@@ -260,12 +295,12 @@ describe("a unit with caches", () => {
     const { coverage, failures } = run(WORLDS, true);
     expect(failures.join("\n")).toBe("");
     expect(missing(coverage, WORLDS)).toEqual([]);
-    expect(coverage.kinds("invalidate "), "kinds of invalidation").toBe(12);
+    expect(coverage.kinds("invalidate "), "kinds of invalidation").toBe(13);
     expect(coverage.kinds("dma "), "requests x outcomes").toBe(6);
     expect(coverage.kinds("code "), "codes").toBeGreaterThanOrEqual(20);
     const stale = STALE_KINDS.map((kind) => `${coverage.of(`stale ${kind}`)} ${kind}`).join(", ");
     console.log(
-      `vtd caches: ${WORLDS} worlds of ${STEPS} steps, ${coverage.of("fresh")} fresh (of those looked at, ${coverage.of("fresh while owed")} while owed), ${coverage.of("stale")} stale (${stale}), ${coverage.kinds("code ")} codes`,
+      `vtd caches: ${WORLDS} worlds of ${STEPS} steps, ${coverage.of("fresh")} fresh (of those looked at, ${coverage.of("fresh while owed")} while owed), ${coverage.of("stale")} stale (${stale}), ${coverage.of("undecided")} undecided, ${coverage.kinds("code ")} codes`,
     );
   });
 
@@ -275,5 +310,23 @@ describe("a unit with caches", () => {
     expect(failures.join("\n")).toBe("");
     expect(coverage.of("stale")).toBe(0);
     expect(missing(coverage, worlds)).toEqual(["stale", ...STALE_KINDS.map((kind) => `stale ${kind}`)]);
+  });
+
+  it.each([
+    "context global",
+    "context domain",
+    "context device",
+    "pasid global",
+    "pasid domain",
+    "pasid pasid",
+    "iotlb global",
+    "iotlb domain",
+    "iotlb page",
+    "iotlb page with hint",
+    "pasid-iotlb pasid",
+    "pasid-iotlb page",
+    "pasid-iotlb page with hint",
+  ])("VTD-CACHE-03: a unit that does not hear of an invalidation is found out: %s", (lost) => {
+    expect(run(scale(40, 400), true, lost).failures).not.toEqual([]);
   });
 });

@@ -42,6 +42,7 @@ const features = (
   firstStage1G: cap.FS1GP === 1n,
   secondStage2M: (cap.SSLPS & 1n) !== 0n,
   secondStage1G: (cap.SSLPS & 2n) !== 0n,
+  protectedMemory: cap.PLMR === 1n || cap.PHMR === 1n,
 });
 
 /** Decodes a unit's capability registers. */

@@ -203,7 +203,8 @@ export class DeviceScan {
     };
     const directoryLg2 = entry.get(fields.PDTS) + DIRECTORY_LG2;
     const spaces: FoundSpace[] = [];
-    if (!bad) this.#scanDirectory(source, entry.frame(fields.PASIDDIRPTR), directoryLg2, ridPasid, spaces);
+    if (!bad)
+      this.#scanDirectory(source, entry.frame(fields.PASIDDIRPTR), directoryLg2, ridPasid, spaces);
     spaces.sort((a, b) => (a.pasid ?? -1) - (b.pasid ?? -1));
     this.devices.push({ ...device, spaces });
   }

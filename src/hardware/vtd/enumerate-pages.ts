@@ -1,15 +1,20 @@
 import { frameAddress, frameHigh, frameLow } from "../../bits/halves.ts";
-import { PROT_READ, PROT_USER } from "../../page-table/format.ts";
+import { INDEX_LG2, PROT_READ, PROT_USER } from "../../page-table/format.ts";
 import { VTD_SECOND_STAGE } from "../../page-table/formats/vtd-second-stage.ts";
 import { X86_64 } from "../../page-table/formats/x86-64.ts";
 import type { Capabilities } from "./capabilities.ts";
 import { firstStageChecks, inInterruptRange, secondStageChecks } from "./entry-checks.ts";
 import { LeafList, type ProblemKind } from "./enumerate-leaves.ts";
-import { type StageEntries, TableVisit, type VisitParts, type VisitSink } from "./enumerate-tables.ts";
+import type { Budget } from "./enumerate-limits.ts";
+import {
+  type StageEntries,
+  TableVisit,
+  type VisitParts,
+  type VisitSink,
+} from "./enumerate-tables.ts";
 import { legacyCode } from "./legacy-codes.ts";
-import { FIRST_STAGE, SECOND_STAGE, type Target } from "./target.ts";
+import { FIRST_STAGE, SECOND_STAGE, Target } from "./target.ts";
 
-const PAGE_LEVELS_LG2 = 9;
 const FRAMES_OF_64_BITS = 2 ** 52;
 
 /** Names the tables that a target uses: targets that use the same ones map the same. */
@@ -20,25 +25,54 @@ const keyOf = (target: Target): string => {
   return target.type === SECOND_STAGE ? `2 ${second}` : `3 ${first} ${second}`;
 };
 
+/** Where what is found goes: the list of the target at hand, its input sign-extended. */
+class ListSink implements VisitSink {
+  list: LeafList;
+  /** log2 of the frames of a sign-extended input; 0 for one that is not. */
+  canonicalLg2 = 0;
+
+  constructor(list: LeafList) {
+    this.list = list;
+  }
+
+  leaf(frame: number, out: number, framesLg2: number, prot: number): void {
+    this.list.add(canonicalFrame(frame, this.canonicalLg2), out, framesLg2, prot);
+  }
+
+  problem(kind: ProblemKind, address: bigint, frame: number, framesLg2: number): void {
+    this.list.addProblem(kind, address, canonicalFrame(frame, this.canonicalLg2), framesLg2);
+  }
+}
+
 /**
  * Lists what page tables map, each set of tables once. Accessed and dirty flags
  * are neither looked at nor set.
  */
 export class PageEnumerator {
-  readonly #parts: VisitParts;
-  readonly #capabilities: Capabilities;
-  readonly #first: StageEntries;
-  readonly #second: StageEntries;
+  readonly #budget: Budget;
+  readonly #guestAddressWidth: number;
+  readonly #sink: ListSink;
+  readonly #first: TableVisit;
+  readonly #second: TableVisit;
+  readonly #nested: NestedVisit;
   readonly #lists = new Map<string, LeafList>();
 
   constructor(capabilities: Capabilities, parts: VisitParts) {
-    this.#parts = parts;
-    this.#capabilities = capabilities;
-    this.#first = { checks: firstStageChecks(capabilities), permissions: X86_64.permissions };
-    this.#second = {
+    const first = { checks: firstStageChecks(capabilities), permissions: X86_64.permissions };
+    const second = {
       checks: secondStageChecks(capabilities),
       permissions: VTD_SECOND_STAGE.permissions,
     };
+    this.#budget = parts.budget;
+    this.#guestAddressWidth = capabilities.guestAddressWidth;
+    const sink = new ListSink(new LeafList(parts.budget));
+    this.#sink = sink;
+    this.#first = new TableVisit(first, parts, sink);
+    this.#second = new TableVisit(second, parts, {
+      leaf: (frame, out, framesLg2, prot) => sink.leaf(frame, out, framesLg2, prot & ~PROT_USER),
+      problem: (kind, address, frame, framesLg2) => sink.problem(kind, address, frame, framesLg2),
+    });
+    this.#nested = new NestedVisit(first, second, parts, sink);
   }
 
   /** @param target with a first stage, a second stage or both */
@@ -46,114 +80,84 @@ export class PageEnumerator {
     const key = keyOf(target);
     const known = this.#lists.get(key);
     if (known !== undefined) return known;
-    const list = new LeafList(this.#parts.budget);
+    const list = new LeafList(this.#budget);
     this.#lists.set(key, list);
-    if (target.type === SECOND_STAGE) this.#visitSecond(target, list);
-    else if (target.type === FIRST_STAGE) this.#visitFirst(target, list);
-    else this.#visitNested(target, list);
+    const firstLg2 = INDEX_LG2 * target.firstStageLevels;
+    this.#sink.list = list;
+    this.#sink.canonicalLg2 = target.type === SECOND_STAGE ? 0 : firstLg2;
+    if (target.type === SECOND_STAGE) list.fault = this.#visitSecond(target);
+    else if (target.type === FIRST_STAGE) {
+      const { firstStagePfn, firstStageLevels } = target;
+      list.fault = this.#first.visit(firstStagePfn, firstStageLevels, 0, firstLg2) ? 0 : 0x73;
+    } else list.fault = this.#nested.visit(target, this.#secondLg2(target));
     return list;
   }
 
-  /** log2 of the frames that the second stage takes, negative when its width is less than a page. */
+  /** log2 of the frames that the second stage takes; negative when its width is less than a page. */
   #secondLg2(target: Target): number {
-    const byLevels = PAGE_LEVELS_LG2 * target.secondStageLevels;
-    return Math.min(byLevels, this.#capabilities.guestAddressWidth - 12);
+    return Math.min(INDEX_LG2 * target.secondStageLevels, this.#guestAddressWidth - 12);
   }
 
-  #visitSecond(target: Target, list: LeafList): void {
+  /** @returns the fault of every request, or 0 */
+  #visitSecond(target: Target): number {
     const lg2 = this.#secondLg2(target);
-    if (lg2 < 0) return;
-    const visit = new TableVisit(this.#second, this.#parts, {
-      leaf: (frame, outFrame, framesLg2, prot) =>
-        list.add(frame, outFrame, framesLg2, prot & ~PROT_USER),
-      problem: (kind, address, frame, framesLg2) =>
-        list.addProblem(kind, address, frame, framesLg2),
-    });
-    visit.visit(target.secondStagePfn, target.secondStageLevels, 0, lg2);
-    if (!visit.topReadable) list.fault = target.legacy ? legacyCode(0x7b, false) : 0x7b;
-  }
-
-  #visitFirst(target: Target, list: LeafList): void {
-    const levels = target.firstStageLevels;
-    const lg2 = PAGE_LEVELS_LG2 * levels;
-    const visit = new TableVisit(this.#first, this.#parts, {
-      leaf: (frame, outFrame, framesLg2, prot) =>
-        list.add(canonicalFrame(frame, lg2), outFrame, framesLg2, prot),
-      problem: (kind, address, frame, framesLg2) =>
-        list.addProblem(kind, address, canonicalFrame(frame, lg2), framesLg2),
-    });
-    visit.visit(target.firstStagePfn, levels, 0, lg2);
-    if (!visit.topReadable) list.fault = 0x73;
-  }
-
-  #visitNested(target: Target, list: LeafList): void {
-    const levels = target.firstStageLevels;
-    const lg2 = PAGE_LEVELS_LG2 * levels;
-    const guest = new GuestMemory(this.#second, this.#parts, target, this.#secondLg2(target));
-    const canonicalProblem = (
-      kind: ProblemKind,
-      address: bigint,
-      frame: number,
-      framesLg2: number,
-    ): void => list.addProblem(kind, address, canonicalFrame(frame, lg2), framesLg2);
-    const visit = new TableVisit(
-      this.#first,
-      this.#parts,
-      {
-        leaf: (frame, guestFrame, framesLg2, prot) =>
-          guest.visitBlock(guestFrame, framesLg2, {
-            leaf: (inner, outFrame, innerLg2, innerProt) => {
-              const both = prot & (innerProt | PROT_USER);
-              if ((both & ~PROT_USER) === 0) return;
-              const at = frame + (inner - guestFrame);
-              list.add(canonicalFrame(at, lg2), outFrame, innerLg2, both);
-            },
-            problem: (kind, address, inner, innerLg2) =>
-              canonicalProblem(kind, address, frame + (inner - guestFrame), innerLg2),
-          }),
-        problem: canonicalProblem,
-      },
-      (guestPfn, frame, framesLg2, level) => {
-        const top = level === levels - 1;
-        const pfn = guest.findTable(guestPfn, top, (kind, address) =>
-          canonicalProblem(kind, address, frame, framesLg2),
-        );
-        if (top && pfn < 0 && !this.#parts.budget.exhausted) list.fault = guest.code;
-        return pfn;
-      },
-    );
-    visit.visit(target.firstStagePfn, levels, 0, lg2);
-    if (!visit.topReadable && list.fault === 0) list.fault = 0x73;
+    const { secondStagePfn, secondStageLevels, legacy } = target;
+    if (lg2 < 0 || this.#second.visit(secondStagePfn, secondStageLevels, 0, lg2)) return 0;
+    return legacy ? legacyCode(0x7b, false) : 0x7b;
   }
 }
 
-/** Sign-extends a frame of a first stage that takes 2^`lg2` frames. */
+/** Sign-extends a frame of an input of 2^`lg2` frames; with 0 leaves it as it is. */
 const canonicalFrame = (frame: number, lg2: number): number =>
-  frame < 2 ** (lg2 - 1) ? frame : frame + (FRAMES_OF_64_BITS - 2 ** lg2);
+  lg2 === 0 || frame < 2 ** (lg2 - 1) ? frame : frame + (FRAMES_OF_64_BITS - 2 ** lg2);
 
-/** Guest physical memory, as a second stage makes it out of a host's. */
-class GuestMemory {
-  /** Why the last table could not be found: the code of the fault. */
-  code = 0;
-  readonly #target: Target;
-  /** log2 of its frames. */
-  readonly #lg2: number;
-  /** Two visits, so that looking for tables does not push the pages out that the leaves need. */
-  readonly #tables: TableVisit;
-  readonly #blocks: TableVisit;
-  #sink: VisitSink | undefined = undefined;
+/**
+ * A first stage over a second: both its tables and what it maps are guest
+ * physical memory, as the second stage makes it out of a host's (§3.8).
+ */
+class NestedVisit {
+  readonly #first: TableVisit;
+  readonly #second: TableVisit;
+  /** For first-stage tables: looking for them leaves alone the pages that `#second` keeps for the leaves. */
+  readonly #lookUps: TableVisit;
+  readonly #sink: VisitSink;
+  #target = new Target();
+  /** log2 of the guest's frames. */
+  #guestLg2 = 0;
+  /** The fault of every request, or 0. */
+  #topCode = 0;
+  /** What is added to a guest frame of the first-stage leaf at hand to have its input. */
+  #shift = 0;
+  #prot = 0;
   /** What the last look-up found. */
   #foundPfn = -1;
   #foundProt = 0;
   #problem: ProblemKind | undefined = undefined;
   #problemAddress = 0n;
 
-  constructor(entries: StageEntries, parts: VisitParts, target: Target, lg2: number) {
-    this.#target = target;
-    this.#lg2 = lg2;
-    this.#tables = new TableVisit(entries, parts, {
-      leaf: (_frame, outFrame, _framesLg2, prot) => {
-        this.#foundPfn = outFrame;
+  constructor(first: StageEntries, second: StageEntries, parts: VisitParts, sink: VisitSink) {
+    this.#sink = sink;
+    this.#first = new TableVisit(
+      first,
+      parts,
+      {
+        leaf: (frame, guestFrame, framesLg2, prot) =>
+          this.#visitBlock(frame, guestFrame, framesLg2, prot),
+        problem: (kind, address, frame, framesLg2) => sink.problem(kind, address, frame, framesLg2),
+      },
+      (guestPfn, frame, framesLg2, level) => this.#findTable(guestPfn, frame, framesLg2, level),
+    );
+    this.#second = new TableVisit(second, parts, {
+      leaf: (guestFrame, out, framesLg2, prot) => {
+        const both = this.#prot & (prot | PROT_USER);
+        if ((both & ~PROT_USER) !== 0) sink.leaf(guestFrame + this.#shift, out, framesLg2, both);
+      },
+      problem: (kind, address, guestFrame, framesLg2) =>
+        sink.problem(kind, address, guestFrame + this.#shift, framesLg2),
+    });
+    this.#lookUps = new TableVisit(second, parts, {
+      leaf: (_frame, out, _framesLg2, prot) => {
+        this.#foundPfn = out;
         this.#foundProt = prot;
       },
       problem: (kind, address) => {
@@ -161,39 +165,46 @@ class GuestMemory {
         this.#problemAddress = address;
       },
     });
-    this.#blocks = new TableVisit(entries, parts, {
-      leaf: (frame, outFrame, framesLg2, prot) =>
-        this.#sink?.leaf(frame, outFrame, framesLg2, prot & ~PROT_USER),
-      problem: (kind, address, frame, framesLg2) =>
-        this.#sink?.problem(kind, address, frame, framesLg2),
-    });
-  }
-
-  /** Visits what lies behind a block of guest frames. */
-  visitBlock(frame: number, framesLg2: number, sink: VisitSink): void {
-    // A block is aligned: it lies inside, or outside, or begins at 0 and is larger.
-    if (this.#lg2 < 0 || frame >= 2 ** this.#lg2) return;
-    this.#sink = sink;
-    const { secondStagePfn, secondStageLevels } = this.#target;
-    this.#blocks.visit(secondStagePfn, secondStageLevels, frame, Math.min(framesLg2, this.#lg2));
   }
 
   /**
-   * The host frame of the first-stage table at guest frame `guestPfn`.
-   *
-   * @returns -1 when hardware could not read it; `report` has heard why and `code` is the fault's
+   * @param guestLg2 log2 of the frames that the second stage takes; negative when its width is less than a page
+   * @returns the fault of every request, or 0
    */
-  findTable(
-    guestPfn: number,
-    top: boolean,
-    report: (kind: ProblemKind, address: bigint) => void,
-  ): number {
-    this.code = 0x74;
-    const outside = this.#lg2 < 0 || guestPfn >= 2 ** this.#lg2;
-    if (!outside) this.code = this.#lookUp(guestPfn, top);
-    if (this.code === 0) return this.#foundPfn;
-    if (this.#problem !== undefined && !outside) report(this.#problem, this.#problemAddress);
-    else report("outside-memory", frameAddress(this.code === 0x87 ? this.#foundPfn : guestPfn));
+  visit(target: Target, guestLg2: number): number {
+    this.#target = target;
+    this.#guestLg2 = guestLg2;
+    this.#topCode = 0x73;
+    const { firstStagePfn, firstStageLevels } = target;
+    const framesLg2 = INDEX_LG2 * firstStageLevels;
+    return this.#first.visit(firstStagePfn, firstStageLevels, 0, framesLg2) ? 0 : this.#topCode;
+  }
+
+  #isGuest(frame: number): boolean {
+    return this.#guestLg2 >= 0 && frame < 2 ** this.#guestLg2;
+  }
+
+  /** A leaf of the first stage, whose output is a block of guest frames. */
+  #visitBlock(frame: number, guestFrame: number, framesLg2: number, prot: number): void {
+    // A block is aligned: it lies in the guest, or outside, or begins at 0 and is larger.
+    if (!this.#isGuest(guestFrame)) return;
+    this.#shift = frame - guestFrame;
+    this.#prot = prot;
+    const { secondStagePfn, secondStageLevels } = this.#target;
+    const lg2 = Math.min(framesLg2, this.#guestLg2);
+    this.#second.visit(secondStagePfn, secondStageLevels, guestFrame, lg2);
+  }
+
+  /** The host frame of the first-stage table at guest frame `guestPfn`; -1 when hardware could not read it. */
+  #findTable(guestPfn: number, frame: number, framesLg2: number, level: number): number {
+    const top = level === this.#target.firstStageLevels - 1;
+    this.#problem = undefined;
+    const code = this.#isGuest(guestPfn) ? this.#lookUp(guestPfn, top) : 0x74;
+    if (code === 0) return this.#foundPfn;
+    if (top) this.#topCode = code;
+    const missing = frameAddress(code === 0x87 ? this.#foundPfn : guestPfn);
+    const address = this.#problem === undefined ? missing : this.#problemAddress;
+    this.#sink.problem(this.#problem ?? "outside-memory", address, frame, framesLg2);
     return -1;
   }
 
@@ -201,11 +212,10 @@ class GuestMemory {
   #lookUp(guestPfn: number, top: boolean): number {
     this.#foundPfn = -1;
     this.#foundProt = 0;
-    this.#problem = undefined;
     const { secondStagePfn, secondStageLevels } = this.#target;
-    this.#tables.visit(secondStagePfn, secondStageLevels, guestPfn, 0);
+    const readable = this.#lookUps.visit(secondStagePfn, secondStageLevels, guestPfn, 0);
     if (this.#problem === "reserved-bit") return 0x7a;
-    if (this.#problem !== undefined) return this.#tables.topReadable ? 0x78 : 0x7b;
+    if (this.#problem !== undefined) return readable ? 0x78 : 0x7b;
     if ((this.#foundProt & PROT_READ) === 0) return top ? 0x75 : 0x76;
     const pfn = this.#foundPfn;
     return inInterruptRange(frameHigh(pfn), frameLow(pfn)) ? 0x87 : 0;

@@ -2,15 +2,18 @@ import { entryFrame, frameAddress } from "../../bits/halves.ts";
 import { WORDS_LG2 } from "../../memory/bank.ts";
 import type { PhysicalMemory } from "../../memory/physical-memory.ts";
 import { INDEX_LG2, PROT_READ, PROT_USER, PROT_WRITE } from "../../page-table/format.ts";
+import { type EntryChecks, LEAF_LEVELS } from "./entry-checks.ts";
 import type { ProblemKind } from "./enumerate-leaves.ts";
 import { type Budget, PAGE_COST } from "./enumerate-limits.ts";
-import { type EntryChecks, LEAF_LEVELS } from "./entry-checks.ts";
 
 const PAGE_SIZE_BIT = 1 << 7;
 const READ_WRITE = PROT_READ | PROT_WRITE;
 const EVERYTHING = READ_WRITE | PROT_USER;
 const ENTRIES = 1 << INDEX_LG2;
 const MOST_LEVELS = 5;
+
+/** Frames of the input that an entry covers, by level. */
+const ENTRY_FRAMES = [1, 2 ** 9, 2 ** 18, 2 ** 27, 2 ** 36] as const;
 
 /** 32-bit words of a page. */
 export const PAGE_WORDS: number = 1 << WORDS_LG2;
@@ -24,11 +27,15 @@ export const copyPage = (memory: PhysicalMemory, pfn: number, words: Int32Array)
   return true;
 };
 
+/** How many entries of `level` an aligned block of 2^`framesLg2` input frames takes, at least one. */
+const entriesIn = (framesLg2: number, level: number): number =>
+  1 << Math.max(0, framesLg2 - INDEX_LG2 * level);
+
 /** What one stage says about its entries. */
 export interface StageEntries {
   readonly checks: EntryChecks;
   /** What an entry by itself allows; neither reading nor writing when it is not present. */
-  permissions(hi: number, lo: number): number;
+  readonly permissions: (hi: number, lo: number) => number;
 }
 
 /** Where a visit's findings go. Frames are of the stage's input; a block has 2^`framesLg2` of them. */
@@ -57,23 +64,21 @@ export type TableFinder = (pfn: number, frame: number, framesLg2: number, level:
  * life of the object: it keeps the pages that it read last.
  */
 export class TableVisit {
-  /** Whether the top table of the last visit could be read. */
-  topReadable = true;
   readonly #entries: StageEntries;
   readonly #parts: VisitParts;
-  readonly #sink: VisitSink;
-  readonly #find: TableFinder | undefined;
   /** By level: the page that a table was read from last, and its words. */
   readonly #pfns: number[] = new Array<number>(MOST_LEVELS).fill(-1);
   readonly #words: readonly Int32Array[] = Array.from(
     { length: MOST_LEVELS },
     () => new Int32Array(PAGE_WORDS),
   );
+  readonly #sink: VisitSink;
+  readonly #find: TableFinder | undefined;
   /** The block asked for. */
   #first = 0;
-  #lg2 = 0;
+  #framesLg2 = 0;
 
-  /** @param find where tables are named by addresses that are not physical */
+  /** @param find absent where tables are named by their physical frames */
   constructor(entries: StageEntries, parts: VisitParts, sink: VisitSink, find?: TableFinder) {
     this.#entries = entries;
     this.#parts = parts;
@@ -84,22 +89,24 @@ export class TableVisit {
   /**
    * @param pfn the top table
    * @param first the first input frame, a multiple of 2^`framesLg2`
-   * @param framesLg2 at most what `levels` reach
+   * @param framesLg2 log2 of how many input frames, at most what `levels` reach
+   * @returns whether the top table could be read, as far as the budget allowed to find out
    */
-  visit(pfn: number, levels: number, first: number, framesLg2: number): void {
+  visit(pfn: number, levels: number, first: number, framesLg2: number): boolean {
     this.#first = first;
-    this.#lg2 = framesLg2;
-    this.topReadable = true;
-    this.topReadable = this.#visitTable(levels - 1, pfn, 0, EVERYTHING);
+    this.#framesLg2 = framesLg2;
+    return this.#visitTable(levels - 1, pfn, 0, EVERYTHING);
   }
 
-  /** @returns whether the table could be read, as far as the budget allowed to find out */
+  /** @returns as `visit` */
   #visitTable(level: number, named: number, base: number, prot: number): boolean {
     const { budget } = this.#parts;
+    const wanted = this.#first;
+    const wantedLg2 = this.#framesLg2;
     const tableLg2 = INDEX_LG2 * (level + 1);
-    const inside = this.#lg2 < tableLg2;
-    const start = inside ? this.#first : base;
-    const lg2 = inside ? this.#lg2 : tableLg2;
+    const inside = wantedLg2 < tableLg2;
+    const start = inside ? wanted : base;
+    const lg2 = inside ? wantedLg2 : tableLg2;
     const pfn = this.#find === undefined ? named : this.#find(named, start, lg2, level);
     if (pfn < 0) return budget.exhausted;
     if (!this.#load(level, pfn)) {
@@ -107,54 +114,52 @@ export class TableVisit {
       this.#sink.problem("outside-memory", frameAddress(pfn), start, lg2);
       return false;
     }
-    const entryFrames = 2 ** (INDEX_LG2 * level);
-    const first = inside ? Math.floor(this.#first / entryFrames) % ENTRIES : 0;
-    const count = inside ? Math.max(1, 2 ** this.#lg2 / entryFrames) : ENTRIES;
+    const entryFrames = ENTRY_FRAMES[level]!;
+    const first = inside ? Math.floor(wanted / entryFrames) % ENTRIES : 0;
+    const count = inside ? entriesIn(wantedLg2, level) : ENTRIES;
     if (!budget.spend("pagingEntries", count)) return true;
     const words = this.#words[level]!;
-    for (let index = first; index < first + count && !budget.exhausted; index++) {
+    const { permissions, checks } = this.#entries;
+    for (let index = first; index < first + count; index++) {
       const lo = words[2 * index]!;
       const hi = words[2 * index + 1]!;
       if ((lo | hi) === 0) continue;
-      const own = this.#entries.permissions(hi, lo);
+      const own = permissions(hi, lo);
       if ((own & READ_WRITE) === 0) continue;
-      this.#visitEntry(level, pfn, index, hi, lo, base + index * entryFrames, prot & own);
+      const isLeaf = level === 0 || (level < LEAF_LEVELS && (lo & PAGE_SIZE_BIT) !== 0);
+      const reserved = isLeaf
+        ? (lo & checks.leafLo[level]!) | (hi & checks.leafHi[level]!)
+        : (lo & checks.tableLo) | (hi & checks.tableHi);
+      const left = prot & own;
+      // Where nothing is left of the permissions a leaf is no mapping; tables are read all the same.
+      if (isLeaf && reserved === 0 && (left & READ_WRITE) === 0) continue;
+      const at = base + index * entryFrames;
+      if (reserved !== 0) this.#refuse(level, pfn, index, at);
+      else if (isLeaf) this.#map(level, entryFrame(hi, lo), at, left);
+      else this.#visitTable(level - 1, entryFrame(hi, lo), at, left);
+      if (budget.exhausted) return true;
     }
     return true;
   }
 
-  /** A present entry. */
-  #visitEntry(
-    level: number,
-    pfn: number,
-    index: number,
-    hi: number,
-    lo: number,
-    base: number,
-    prot: number,
-  ): void {
-    const { checks } = this.#entries;
-    const isLeaf = level === 0 || (level < LEAF_LEVELS && (lo & PAGE_SIZE_BIT) !== 0);
-    const reserved = isLeaf
-      ? (lo & checks.leafLo[level]!) | (hi & checks.leafHi[level]!)
-      : (lo & checks.tableLo) | (hi & checks.tableHi);
-    const out = entryFrame(hi, lo);
-    if (reserved === 0 && !isLeaf) {
-      this.#visitTable(level - 1, out, base, prot);
-      return;
-    }
+  /** An entry with reserved bits, whose input begins at `base`. */
+  #refuse(level: number, pfn: number, index: number, base: number): void {
     const entryLg2 = INDEX_LG2 * level;
-    const inside = this.#lg2 < entryLg2;
-    const start = inside ? this.#first : base;
-    const lg2 = inside ? this.#lg2 : entryLg2;
-    if (reserved !== 0) {
-      const address = frameAddress(pfn) + BigInt(index * 8);
-      this.#sink.problem("reserved-bit", address, start, lg2);
-    } else if ((prot & READ_WRITE) !== 0) {
-      // Bits below a large page's size are no part of its address: one of them is the first stage's PAT.
-      const page = out - (out % 2 ** entryLg2);
-      this.#sink.leaf(start, page + (start - base), lg2, prot);
-    }
+    const inside = this.#framesLg2 < entryLg2;
+    const address = frameAddress(pfn) + BigInt(index * 8);
+    const first = inside ? this.#first : base;
+    this.#sink.problem("reserved-bit", address, first, inside ? this.#framesLg2 : entryLg2);
+  }
+
+  /** A leaf that has frame `out` in its address, whose input begins at `base`. */
+  #map(level: number, out: number, base: number, prot: number): void {
+    const entryLg2 = INDEX_LG2 * level;
+    // Bits below a large page's size are no part of its address: one of them is the first stage's PAT.
+    const page = level === 0 ? out : out - (out % ENTRY_FRAMES[level]!);
+    const first = this.#first;
+    const framesLg2 = this.#framesLg2;
+    if (framesLg2 < entryLg2) this.#sink.leaf(first, page + (first - base), framesLg2, prot);
+    else this.#sink.leaf(base, page, entryLg2, prot);
   }
 
   #load(level: number, pfn: number): boolean {

@@ -1,7 +1,12 @@
 import { frameOf, highHalf, lowHalf } from "../../bits/halves.ts";
 import type { PhysicalMemory } from "../../memory/physical-memory.ts";
 import type { Capabilities } from "./capabilities.ts";
-import { DeviceScan, type FoundDevice, type FoundSpace, type StructureProblem } from "./enumerate-devices.ts";
+import {
+  DeviceScan,
+  type FoundDevice,
+  type FoundSpace,
+  type StructureProblem,
+} from "./enumerate-devices.ts";
 import { LeafList } from "./enumerate-leaves.ts";
 import {
   Budget,
@@ -97,15 +102,21 @@ export const enumerateUnit = (options: EnumerateOptions): UnitEnumeration => {
       budget.enter(device.source, space.pasid);
       const { target } = space;
       const mapped = target !== undefined && target.type !== PASS_THROUGH && !budget.exhausted;
+      const left = budget.left("mappings");
       const leaves = mapped ? pages.enumerate(target) : nothing;
-      const leafCount = Math.min(leaves.count, budget.left("mappings"));
-      // A list cut short by its own walk is used as far as it goes.
-      const kept = budget.exhausted ? leaves.count : leafCount;
       budget.spend("mappings", leaves.count);
-      return { ...space, fault: space.code || leaves.fault, leaves, leafCount: kept };
+      const leafCount = Math.min(leaves.count, left);
+      return { ...space, fault: space.code || leaves.fault, leaves, leafCount };
     });
     const rid = spaces.find(({ pasid }) => pasid === null);
     return { ...device, code: device.code || (rid?.fault ?? 0), spaces };
   });
-  return { mode, fault, devices, problems: scan.problems, tablePfns, truncation: budget.truncation };
+  return {
+    mode,
+    fault,
+    devices,
+    problems: scan.problems,
+    tablePfns,
+    truncation: budget.truncation,
+  };
 };

@@ -60,3 +60,35 @@ export const ROOT_TABLE_SET = defineEvent<{ rtaddr: bigint }>("vtd.root-table-se
 
 /** Translation was switched on or off. */
 export const TRANSLATION_SWITCHED = defineEvent<{ enabled: boolean }>("vtd.translation-switched");
+
+/** The queue has fetched a descriptor: 2 or 4 quadwords. */
+export const DESCRIPTOR_FETCHED = defineEvent<{ address: bigint; words: readonly bigint[] }>(
+  "vtd.descriptor-fetched",
+);
+
+/** An invalidation wait has completed. */
+export const WAIT_COMPLETED = defineEvent<{ status: { address: bigint; data: number } | undefined }>(
+  "vtd.wait-completed",
+);
+
+/** Software has written a register. */
+export const REGISTER_WRITTEN = defineEvent<{ offset: number; width: number; value: bigint }>(
+  "vtd.register-written",
+);
+
+/** A page request was put into the queue, or answered by the unit itself. */
+export const PAGE_REQUESTED = defineEvent<{
+  source: number;
+  pasid: number | undefined;
+  address: bigint;
+  outcome: string;
+}>("vtd.page-requested");
+
+/** An interrupt was remapped, passed, or blocked. */
+export const INTERRUPT_REMAPPED = defineEvent<{
+  source: number;
+  address: bigint;
+  data: number;
+  index: number | undefined;
+  code: number;
+}>("vtd.interrupt-remapped");

@@ -11,10 +11,13 @@ import {
   TRANSLATION_REQUEST,
   WRITE,
 } from "../pci/dma-request.ts";
-import { FAULT_REASONS } from "./spec/fault-reasons.ts";
+import { FAULT_REASONS, type FaultReason } from "./spec/fault-reasons.ts";
 
 /** Why nothing is recorded although a request was refused. */
-export type Silence = "fpd" | "recoverable" | "abort-dma";
+export type Silence = "fpd" | "recoverable" | SilentRefusal;
+
+/** What refuses requests without a fault reason of its own. */
+export type SilentRefusal = "abort-dma" | "protected-memory";
 
 /** The entry that refused a request, and where it was read. */
 export interface FaultyEntry {
@@ -27,7 +30,7 @@ export interface FaultyEntry {
 /** A request refused by a remapping unit. */
 export interface VtdFault extends DmaFault {
   readonly kind: "vtd";
-  /** Fault reason, §7.1.3; 0 for abort-DMA mode. */
+  /** Fault reason, §7.1.3; 0 where the architecture has none: abort-DMA mode, protected memory. */
   readonly code: number;
   readonly message: string;
   /** What would have to change for the request to pass. */
@@ -66,23 +69,47 @@ export class FaultSite {
   }
 }
 
-const silenceOf = (code: number, request: DmaRequest, fpd: boolean): Silence | undefined => {
-  const reason = FAULT_REASONS.get(code)!;
-  if (code === 0) return "abort-dma";
+const SILENT_REFUSALS: Readonly<Record<SilentRefusal, Pick<FaultReason, "text" | "remedy">>> = {
+  "abort-dma": {
+    text: "the unit is in abort-DMA mode",
+    remedy: "set the root table with another mode",
+  },
+  "protected-memory": {
+    text: "the output is in a protected memory region",
+    remedy: "clear EPM in the protected memory enable register, or map to memory outside",
+  },
+};
+
+const silenceOf = (reason: FaultReason, request: DmaRequest, fpd: boolean): Silence | undefined => {
   if (reason.recoverable && request.addressType === TRANSLATION_REQUEST) return "recoverable";
   if (reason.qualified && fpd) return "fpd";
   return undefined;
 };
 
-/** Makes the value for the refusal of `request` with `code` at `site`. */
+/** Makes the value for the refusal of `request` with the reason `code` at `site`. */
 export const createFault = (code: number, request: DmaRequest, site: FaultSite): VtdFault => {
   const reason = FAULT_REASONS.get(code)!;
+  return faultOf(request, site, code, `fault ${hex(code)}`, reason, silenceOf(reason, request, site.fpd));
+};
+
+/** Makes the value for a refusal that has no reason code and is never recorded. */
+export const createSilentFault = (why: SilentRefusal, request: DmaRequest): VtdFault =>
+  faultOf(request, new FaultSite(), 0, "refused", SILENT_REFUSALS[why], why);
+
+const faultOf = (
+  request: DmaRequest,
+  site: FaultSite,
+  code: number,
+  what: string,
+  { text, remedy }: Pick<FaultReason, "text" | "remedy">,
+  silenced: Silence | undefined,
+): VtdFault => {
   const address = iova(fromHalves(request.hi, request.lo));
   return {
     kind: "vtd",
     code,
-    message: `fault ${hex(code)} at ${hex(address)}: ${reason.text}`,
-    remedy: reason.remedy,
+    message: `${what} at ${hex(address)}: ${text}`,
+    remedy,
     source: request.source,
     pasid: request.pasid === NO_PASID ? undefined : request.pasid,
     address,
@@ -95,6 +122,6 @@ export const createFault = (code: number, request: DmaRequest, site: FaultSite):
     stage: site.stage,
     level: site.level < 0 ? undefined : site.level,
     entry: site.entry,
-    silenced: silenceOf(code, request, site.fpd),
+    silenced,
   };
 };

@@ -15,3 +15,8 @@ export * from "./profiles.ts";
 export * from "./spec/index.ts";
 export { FAULT_REASONS, type FaultReason } from "./spec/fault-reasons.ts";
 export * from "./unit.ts";
+export type { DeviceTlbs } from "./device-tlbs.ts";
+export type { Invalidation, InvalidationSubscriber } from "./invalidation.ts";
+export type { PageRequestOutcome } from "./page-requests.ts";
+export { REGISTER_WINDOW, type RegisterWidth } from "./register-file.ts";
+export * from "./remapping-unit.ts";

@@ -15,11 +15,12 @@ import { DeviceTables } from "./device-tables.ts";
 import type { EntryCursor } from "./entry-cursor.ts";
 import { inInterruptRange } from "./entry-checks.ts";
 import { FAULT, TRANSLATED } from "./events.ts";
-import { createFault, FaultSite } from "./fault.ts";
+import { createFault, createSilentFault, FaultSite } from "./fault.ts";
 import { FirstStage } from "./first-stage.ts";
 import { legacyCode } from "./legacy-codes.ts";
 import { neededRights, OPTIONAL_WRITE } from "./rights.ts";
 import { SecondStage } from "./second-stage.ts";
+import { FAULT_REASONS } from "./spec/fault-reasons.ts";
 import { TTM_ABORT, TTM_LEGACY, TTM_SCALABLE } from "./spec/root-table-address.ts";
 import { FIRST_STAGE, NESTED, PASS_THROUGH, SECOND_STAGE, type Target } from "./target.ts";
 import type { WalkParts } from "./walk-parts.ts";
@@ -96,6 +97,26 @@ export class Translation {
   dropStructuresFor(tag: number, hi: number, lo: number, mask: number): void {
     this.#first.structures.drop(tag, hi, lo, mask);
     this.#second.structures.drop(tag, hi, lo, mask);
+  }
+
+  /**
+   * What refuses a page request of the device, and whether that is recorded;
+   * `undefined` when it may ask (§7.4.1).
+   */
+  pageRequestRefusal(
+    source: number,
+    pasid: number,
+    enabled: boolean,
+  ): { readonly code: number; readonly recorded: boolean } | undefined {
+    this.#site.clear();
+    const modeCode = this.#modeCodes[this.#mode]!;
+    if (!enabled || modeCode === ABORTED) return { code: 0, recorded: false };
+    if (modeCode !== 0) return { code: modeCode, recorded: true };
+    if (this.#mode === TTM_LEGACY) return { code: 0x32, recorded: true };
+    const found = this.tables.resolve(this.#rootPfn, false, source, pasid, TRANSLATED_ADDRESS);
+    const code = found !== 0 ? found : this.tables.context.pageRequests ? 0 : 0x47;
+    if (code === 0) return undefined;
+    return { code, recorded: !(this.#site.fpd && FAULT_REASONS.get(code)!.qualified) };
   }
 
   /** Translates `request` from the tables. */
@@ -292,7 +313,8 @@ export class Translation {
         };
       }
     }
-    const fault = createFault(code === ABORTED ? 0 : code, request, site);
+    const fault =
+      code === ABORTED ? createSilentFault("abort-dma", request) : createFault(code, request, site);
     request.fault = fault;
     request.outHi = 0;
     request.outLo = 0;

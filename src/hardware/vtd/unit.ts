@@ -162,6 +162,23 @@ export class TranslationUnit implements Translator {
     this.#invalidator.pasidIotlb(what);
   }
 
+  /** What refuses a page request of a device; see `Translation.pageRequestRefusal`. */
+  pageRequestRefusal(
+    source: number,
+    pasid: number,
+  ): { readonly code: number; readonly recorded: boolean } | undefined {
+    return this.#translation.pageRequestRefusal(source, pasid, this.#enabled);
+  }
+
+  /** Puts everything into its reset state: translation off, no root table, empty caches. */
+  reset(): void {
+    this.#enabled = false;
+    this.#translation.setRoot(0n, 0, 0);
+    this.invalidateContext({ granularity: "global" });
+    this.invalidatePasid({ granularity: "global" });
+    this.invalidateIotlb({ granularity: "global" });
+  }
+
   /** The unit's state as plain data. */
   inspect(): UnitInspection {
     return inspectUnit(this, this.#translation.tables, this.#iotlb, this.#spaces);

@@ -23,8 +23,17 @@ export const AMD_V1_TABLE_ENTRY = defineLayout({
   section: SECTION,
   fields: {
     ...COMMON,
-    ignored8to6: { at: 6, width: 3, ignored: true, doc: "left to software; dirty has no meaning in a table entry" },
-    nextLevel: { at: 9, width: 3, doc: "1 to 6: the level of the table it points at, counted from 1" },
+    ignored8to6: {
+      at: 6,
+      width: 3,
+      ignored: true,
+      doc: "left to software; dirty has no meaning in a table entry",
+    },
+    nextLevel: {
+      at: 9,
+      width: 3,
+      doc: "1 to 6: the level of the table it points at, counted from 1",
+    },
     address: { at: 12, width: 40, kind: "address", doc: "the next table" },
   },
 });
@@ -36,9 +45,16 @@ export const AMD_V1_LEAF_ENTRY = defineLayout({
   section: SECTION,
   fields: {
     ...COMMON,
-    dirty: { at: 6, doc: "set by hardware when it writes through the entry, where host dirty is on" },
+    dirty: {
+      at: 6,
+      doc: "set by hardware when it writes through the entry, where host dirty is on",
+    },
     ignored8to7: { at: 7, width: 2, ignored: true, doc: "left to software" },
-    nextLevel: { at: 9, width: 3, doc: "0: a leaf of its level's size; 7: a leaf whose size is in its address" },
+    nextLevel: {
+      at: 9,
+      width: 3,
+      doc: "0: a leaf of its level's size; 7: a leaf whose size is in its address",
+    },
     address: {
       at: 12,
       width: 40,

@@ -10,9 +10,6 @@ const WRITE = 1n << 62n;
 /** Every power of two from 4K to 2^51, except 512G, which hardware gets wrong. */
 const SIZES = ((1n << 52n) - (1n << 12n)) & ~(1n << 39n);
 
-/** Next level 0 or 7. */
-const NEXT_LEVEL_LEAF = 0b1000_0001;
-
 /** The index of the lowest 0 of `value`; 32 when all bits are 1. */
 const lowestZero = (value: number): number => {
   const zeros = ~value;
@@ -39,9 +36,8 @@ export const AMD_V1: PageTableFormat = Object.freeze({
   tableMask: 0xe01,
   tableValue: 1,
   tableStep: 0x200,
-  kindShift: 9,
-  kindMask: 7,
-  leafKinds: Int32Array.of(...new Array<number>(5).fill(NEXT_LEVEL_LEAF), 0),
+  leafMask: Int32Array.of(0xe01, 0xe01, 0xe01, 0xe01, 0xe01, -1),
+  leafValue: Int32Array.of(1, 1, 1, 1, 1, 0),
   encodedSizeLo: 0xe00,
   dirtyLo: 0x40,
   tableAttributes: (level: number) => PRESENT | READ | WRITE | (BigInt(level) << 9n),
@@ -53,7 +49,9 @@ export const AMD_V1: PageTableFormat = Object.freeze({
   permissions: (hi: number, lo: number) => (lo & 1 ? (hi >>> 29) & (PROT_READ | PROT_WRITE) : 0),
   encodedSizeLg2: (hi: number, lo: number) => {
     const inLow = lowestZero(lo | 0xfff);
-    return 1 + (inLow < 32 ? inLow : 32 + lowestZero(hi | 0xfff0_0000));
+    if (inLow < 32) return inLow + 1;
+    const inHigh = lowestZero(hi | 0xfff0_0000);
+    return inHigh < 32 ? inHigh + 33 : 0;
   },
   encodedSizeFrames: (sizeLg2: number) => 2 ** (sizeLg2 - 13) - 1,
   layoutOf: (_level: number, leaf: boolean): Layout<string> =>

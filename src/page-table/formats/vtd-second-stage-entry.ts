@@ -10,9 +10,15 @@ import { defineLayout, type FieldDeclaration, type Layout } from "../../struct/l
 const SECTION = "VT-d 9.8";
 
 const COMMON = {
-  read: { at: 0, doc: "reads are allowed, and-ed over all levels; an entry with neither read nor write is not present" },
+  read: {
+    at: 0,
+    doc: "reads are allowed, and-ed over all levels; an entry with neither read nor write is not present",
+  },
   write: { at: 1, doc: "writes are allowed, and-ed over all levels" },
-  accessed: { at: 8, doc: "set by hardware when it uses the entry, where second-stage accessed/dirty is on" },
+  accessed: {
+    at: 8,
+    doc: "set by hardware when it uses the entry, where second-stage accessed/dirty is on",
+  },
   ignored10: { at: 10, ignored: true, doc: "left to software" },
   ignored61to52: { at: 52, width: 10, ignored: true, doc: "left to software" },
   ignored63: { at: 63, ignored: true, doc: "left to software" },
@@ -23,7 +29,10 @@ const LEAF = {
   execute: { at: 2, ignored: true, doc: "execute permission, ignored without execute requests" },
   memoryType: { at: 3, width: 3, doc: "extended memory type" },
   ignorePat: { at: 6, doc: "the first stage's memory type is overruled" },
-  dirty: { at: 9, doc: "set by hardware when it writes through the entry, where second-stage accessed/dirty is on" },
+  dirty: {
+    at: 9,
+    doc: "set by hardware when it writes through the entry, where second-stage accessed/dirty is on",
+  },
   snoop: { at: 11, needs: "snoopControl", doc: "accesses are snooped whatever the request says" },
 } as const satisfies Record<string, FieldDeclaration>;
 
@@ -34,7 +43,12 @@ export const SECOND_STAGE_TABLE_ENTRY = defineLayout({
   section: SECTION,
   fields: {
     ...COMMON,
-    ignored6to2: { at: 2, width: 5, ignored: true, doc: "execute and memory type have no meaning in a table entry" },
+    ignored6to2: {
+      at: 2,
+      width: 5,
+      ignored: true,
+      doc: "execute and memory type have no meaning in a table entry",
+    },
     ignored9: { at: 9, ignored: true, doc: "dirty has no meaning in a table entry" },
     address: { at: 12, width: 40, kind: "address", doc: "the next table" },
   },

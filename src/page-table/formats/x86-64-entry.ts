@@ -17,10 +17,16 @@ const COMMON = {
   cacheDisable: { at: 4, doc: "part of the memory type" },
   accessed: { at: 5, doc: "set by hardware when it uses the entry" },
   ignored9: { at: 9, ignored: true, doc: "left to software" },
-  extendedAccessed: { at: 10, doc: "set by hardware when it uses the entry with extended-accessed flags on; else ignored" },
+  extendedAccessed: {
+    at: 10,
+    doc: "set by hardware when it uses the entry with extended-accessed flags on; else ignored",
+  },
   ignored11: { at: 11, ignored: true, doc: "left to software" },
   ignored62to52: { at: 52, width: 11, ignored: true, doc: "left to software" },
-  executeDisable: { at: 63, doc: "instruction fetches are refused where execute requests exist; else ignored" },
+  executeDisable: {
+    at: 63,
+    doc: "instruction fetches are refused where execute requests exist; else ignored",
+  },
 } as const satisfies Record<string, FieldDeclaration>;
 
 const LEAF = {

@@ -22,11 +22,10 @@ const row = (code: number, text: string, remedy: string, kind: "" | "q" | "r" | 
   });
 
 /**
- * Every reason a request can be refused for. `q`: qualified, silenced by FPD; `r`: recoverable for
- * translation requests. Code 0 is ours: abort-DMA mode refuses without recording anything.
+ * Every reason a request can be recorded with. `q`: qualified, silenced by FPD; `r`: recoverable for
+ * translation requests.
  */
 const ROWS: readonly FaultReason[] = [
-  row(0x00, "the unit is in abort-DMA mode", "set the root table with another mode", ""),
   row(0x01, "the root entry is not present", "set P in the bus's root entry", ""),
   row(0x02, "the context entry is not present", "set P in the device's context entry", "q"),
   row(0x03, "the context entry is not valid for this unit", "use a translation type and width the unit has, and a table in memory", "q"),
@@ -41,6 +40,13 @@ const ROWS: readonly FaultReason[] = [
   row(0x0c, "a reserved bit is set in a second-stage entry", "clear it", "q"),
   row(0x0d, "the translation type does not serve device TLBs", "set TT to 01", "q"),
   row(0x0e, "the output is in the interrupt range", "map to an address outside FEE0_0000 to FEEF_FFFF", "q"),
+  row(0x20, "a reserved bit is set in the interrupt request", "clear the upper half of its data", ""),
+  row(0x21, "the interrupt index is beyond the table", "use a smaller index or a larger table", ""),
+  row(0x22, "the interrupt remapping entry is not present", "set P in it", "q"),
+  row(0x23, "the interrupt remapping entry cannot be read", "put the table into memory", ""),
+  row(0x24, "a reserved bit is set in the interrupt remapping entry", "clear it", "q"),
+  row(0x25, "an interrupt in compatibility format", "use remappable format, or switch compatibility format on", ""),
+  row(0x26, "the interrupt's source is not that of the entry", "correct SID, SQ and SVT", "q"),
   row(0x30, "the root table address register is not valid", "use a mode the unit has", ""),
   row(0x31, "a request with a PASID in legacy mode", "use scalable mode", ""),
   row(0x32, "a page request in legacy mode", "use scalable mode", ""),

@@ -1,0 +1,53 @@
+import { writeSync } from "node:fs";
+import { hitJob, walkJob } from "./translate-jobs.ts";
+import { MEMORY_KINDS } from "./table-memory.ts";
+import { STREAM } from "./stream.ts";
+
+const HITS = 1e7;
+const WALKS = 1e6;
+
+const say = (line: string): void => {
+  writeSync(1, `${line}\n`);
+};
+
+/** Kept in a variable, so that it cannot be optimised away. */
+let garbage: unknown;
+
+const litter = (): void => {
+  for (let i = 0; i < 1e6; i++) garbage = { garbage: i, last: [garbage === undefined] };
+};
+
+/**
+ * Run with `--trace-gc`: between the lines `begin` and `end` there are 10^7
+ * IOTLB hits and 10^6 walks for each kind of memory, and after `end` enough
+ * garbage that a collection must show.
+ */
+export const collectionProof = (): void => {
+  const caches = { iotlbLg2: 0, structuresLg2: 0 } as const;
+  const jobs = MEMORY_KINDS.flatMap((memory) => {
+    const hit = hitJob({ memory, keys: 1000, iotlbLg2: 12, pageLg2: 12, repeat: 1 });
+    const walks = (["first-stage", "second-stage", "nested"] as const).map((type) =>
+      walkJob({ memory, type, frames: 1 << 12, caches, repeat: 1 }),
+    );
+    return [
+      { name: `hits, ${memory}`, round: hit, requests: HITS },
+      ...walks.map((round, i) => ({
+        name: `walks, ${["first stage", "second stage", "nested"][i]}, ${memory}`,
+        round,
+        requests: i === 0 ? WALKS : WALKS / 4,
+      })),
+    ];
+  });
+  for (let n = 0; n < 4; n++) for (const { round } of jobs) round();
+  say("begin");
+  let total = 0;
+  for (const { round, requests } of jobs) {
+    for (let done = 0; done < requests; done += STREAM) {
+      round();
+      total += STREAM;
+    }
+  }
+  say(`end ${total}`);
+  litter();
+  say("littered");
+};

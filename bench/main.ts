@@ -1,0 +1,80 @@
+// npm run bench: times of TypeScript beside those of C programs that do the same job.
+
+import { writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { CASES } from "./cases.ts";
+import { collectionProof } from "./collection-proof.ts";
+import { type Measurement, measure } from "./measure.ts";
+import { buildNativePrograms, type NativePrograms } from "./native.ts";
+import { resultsOf, rowsOfAll, tableOf } from "./report.ts";
+import { serve } from "./serve.ts";
+
+const USAGE = `npm run bench -- [options]
+
+  --only TEXT   only the cases that have TEXT in their names
+  --quick       few rounds of each case: says that all runs, not how fast
+  --rounds N    rounds of each program, 25 when absent
+  --list        the names of the cases
+  --write       writes ratios and counts to bench/results.json
+`;
+
+const RESULTS = fileURLToPath(new URL("../bench/results.json", import.meta.url));
+
+/** Which machine it was, without saying whose. */
+const machineLine = ({ compiler, glib }: NativePrograms): string =>
+  [
+    `${cpus().length} × ${cpus()[0]?.model.trim() ?? "unknown processor"}`,
+    `${process.platform} ${process.arch}`,
+    `Node ${process.versions.node}`,
+    compiler ?? "no gcc",
+    glib === undefined ? "no GLib" : `GLib ${glib}`,
+  ].join(", ");
+
+const options = () =>
+  parseArgs({
+    options: {
+      only: { type: "string" },
+      quick: { type: "boolean", default: false },
+      rounds: { type: "string" },
+      list: { type: "boolean", default: false },
+      write: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
+      job: { type: "string" },
+      "collection-proof": { type: "boolean", default: false },
+    },
+  }).values;
+
+const run = async ({ only, quick, rounds, write }: ReturnType<typeof options>): Promise<void> => {
+  const natives = buildNativePrograms();
+  const machine = machineLine(natives);
+  const count = rounds === undefined ? (quick ? 3 : 25) : Number(rounds);
+  const cases = CASES.filter(({ name }) => only === undefined || name.includes(only));
+  const measurements: Measurement[] = [];
+  for (const [i, test] of cases.entries()) {
+    if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${i + 1}/${cases.length} ${test.name}`);
+    measurements.push(await measure(test, natives, count));
+  }
+  if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
+  const rows = rowsOfAll(measurements);
+  console.log(`${machine}\nThe quickest of ${count} rounds of each, in turn. 1/N: N times faster.\n`);
+  console.log(tableOf(rows));
+  if (natives.compiler === undefined) console.log("\nNo gcc: nothing to compare with.");
+  else if (natives.glib === undefined) console.log("\nNo GLib: no hash table to compare with.");
+  const missed = rows.filter(({ verdict }) => verdict === "missed").length;
+  const set = rows.filter(({ verdict }) => verdict !== "").length;
+  console.log(`\n${set - missed} of ${set} targets met`);
+  if (write) writeFileSync(RESULTS, resultsOf(rows, machine));
+};
+
+const main = async (): Promise<void> => {
+  const values = options();
+  if (values.help) console.log(USAGE);
+  else if (values.list) console.log(CASES.map(({ name }) => name).join("\n"));
+  else if (values["collection-proof"]) collectionProof();
+  else if (values.job === undefined) await run(values);
+  else serve(CASES.find(({ name }) => name === values.job)!.createJob());
+};
+
+await main();

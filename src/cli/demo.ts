@@ -1,0 +1,13 @@
+import { runDemonstration } from "./demonstration.ts";
+import { OutputClosed, processOutput } from "./output.ts";
+import { createPaint, wantsColor } from "./paint.ts";
+
+const output = processOutput();
+const paint = createPaint(wantsColor("auto", output.env, output.outIsTerminal));
+try {
+  const { passed, failed, skipped } = runDemonstration(output.out, paint);
+  output.out(`${passed} passed, ${failed} failed, ${skipped} skipped\n`);
+  process.exitCode = failed === 0 ? 0 : 1;
+} catch (error) {
+  if (!(error instanceof OutputClosed)) throw error;
+}

@@ -1,0 +1,73 @@
+import type { DeviceTlbInvalidation } from "./device-tlbs.ts";
+import type { InterruptRemapping } from "./interrupt-remapping.ts";
+import type { Invalidation, InvalidationSubscriber } from "./invalidation.ts";
+import type { PendingWork } from "./pending-work.ts";
+import type { TranslationUnit } from "./unit.ts";
+
+/** Who has a part in an invalidation. */
+export interface DispatchParts {
+  readonly translation: TranslationUnit;
+  readonly remapping: InterruptRemapping;
+  readonly devices: DeviceTlbInvalidation;
+  readonly work: PendingWork;
+  readonly inFlight: { whenEarlierDone(callback: () => void): void } | undefined;
+}
+
+/**
+ * Performs an invalidation in the order that makes it safe: the unit's own
+ * caches first, then the requests that still use what was there, then
+ * subscribers. What cannot end at once is pending work, for which waits wait.
+ */
+export class InvalidationDispatch {
+  readonly #parts: DispatchParts;
+  readonly #subscribers = new Map<InvalidationSubscriber, Set<() => void>>();
+
+  constructor(parts: DispatchParts) {
+    this.#parts = parts;
+  }
+
+  /** See `RemappingUnit.subscribe`. */
+  subscribe(subscriber: InvalidationSubscriber): () => void {
+    this.#subscribers.set(subscriber, new Set());
+    return () => {
+      const owed = this.#subscribers.get(subscriber);
+      this.#subscribers.delete(subscriber);
+      for (const end of owed ?? []) end();
+    };
+  }
+
+  /** Performs it; what goes on afterwards is in `PendingWork`. */
+  perform(invalidation: Invalidation): void {
+    this.#dropOwn(invalidation);
+    const drains =
+      invalidation.kind === "pasid-iotlb" || (invalidation.kind === "iotlb" && invalidation.drain);
+    if (drains) this.#parts.inFlight?.whenEarlierDone(this.#parts.work.begin());
+    for (const [subscriber, owed] of this.#subscribers) {
+      const over = this.#parts.work.begin();
+      const end = (): void => {
+        owed.delete(end);
+        over();
+      };
+      owed.add(end);
+      subscriber.invalidated(invalidation, end);
+    }
+  }
+
+  #dropOwn(invalidation: Invalidation): void {
+    const { translation, remapping, devices, work } = this.#parts;
+    switch (invalidation.kind) {
+      case "context":
+        return translation.invalidateContext(invalidation.what);
+      case "pasid":
+        return translation.invalidatePasid(invalidation.what);
+      case "iotlb":
+        return translation.invalidateIotlb(invalidation.what);
+      case "pasid-iotlb":
+        return translation.invalidatePasidIotlb(invalidation.what);
+      case "interrupt-entry":
+        return remapping.invalidate(invalidation.index, invalidation.mask);
+      case "device-tlb":
+        return devices.send(invalidation.source, invalidation.what, work.begin());
+    }
+  }
+}

@@ -1,0 +1,148 @@
+import type { PhysicalMemory } from "../../memory/physical-memory.ts";
+import type { TraceChannel } from "../../trace/channel.ts";
+import type { Capabilities } from "./capabilities.ts";
+import { type Decoded, DescriptorDecoder, type Wait } from "./descriptor-decoder.ts";
+import { DESCRIPTOR_FETCHED, WAIT_COMPLETED } from "./events.ts";
+import type { PendingWork } from "./pending-work.ts";
+import type { RegisterFile } from "./register-file.ts";
+import { QUEUE_ERRORS } from "./spec/descriptors.ts";
+import { GSTS, IQA, IQH, IQT } from "./spec/registers.ts";
+
+/** What the queue hands to its unit. */
+export interface QueueOwner {
+  /** Performs what a descriptor asks for, other than waiting; work that goes on is in `PendingWork`. */
+  execute(decoded: Exclude<Decoded, { kind: "wait" } | { kind: "error" }>): void;
+  /** A wait that asked for the event has completed. */
+  waitInterrupt(): void;
+  /** The queue has stopped; `info` is IQERCD.IQEI. */
+  failed(info: number): void;
+  /** Whether an error still holds the queue. */
+  isStopped(): boolean;
+  /** Whether the root table is in scalable mode. */
+  isScalable(): boolean;
+}
+
+/** The invalidation queue: fetches descriptors from memory, in order, until head meets tail (§6.5.2). */
+export class InvalidationQueue {
+  readonly #registers: RegisterFile;
+  readonly #memory: PhysicalMemory;
+  readonly #decoder: DescriptorDecoder;
+  readonly #work: PendingWork;
+  readonly #owner: QueueOwner;
+  readonly #trace: TraceChannel;
+  #base = 0n;
+  #bytes = 0;
+  #step: 16 | 32 = 16;
+  #running = false;
+  /** A wait with a fence holds what follows. */
+  #fenced = false;
+  /** Software has switched the queue off, and what was fetched is not over yet. */
+  #ending = false;
+
+  constructor(
+    registers: RegisterFile,
+    memory: PhysicalMemory,
+    capabilities: Capabilities,
+    work: PendingWork,
+    owner: QueueOwner,
+    trace: TraceChannel,
+  ) {
+    this.#registers = registers;
+    this.#memory = memory;
+    this.#decoder = new DescriptorDecoder(capabilities);
+    this.#work = work;
+    this.#owner = owner;
+    this.#trace = trace;
+    registers.onWrite(IQT, () => this.run());
+  }
+
+  /** Whether GSTS.QIES is set. */
+  get enabled(): boolean {
+    return this.#registers.has(GSTS, "QIES");
+  }
+
+  /** Takes the queue that IQA names into use. */
+  enable(): void {
+    const registers = this.#registers;
+    const wide = registers.has(IQA, "DW");
+    this.#base = registers.get(IQA, "IQA");
+    // 256 descriptors of 16 bytes, or 128 of 32, are one page.
+    this.#bytes = 4096 << Number(registers.get(IQA, "QS"));
+    this.#step = wide ? 32 : 16;
+    registers.set(IQH, "QH", 0);
+    registers.set(GSTS, "QIES", 1);
+    this.run();
+  }
+
+  /** Stops fetching; the queue is off once what has been fetched is over. */
+  disable(): void {
+    this.#ending = true;
+    this.#work.wait(() => {
+      this.#ending = false;
+      this.#registers.set(GSTS, "QIES", 0);
+      this.#registers.set(IQH, "QH", 0);
+    });
+  }
+
+  /** Fetches until head meets tail, a fence holds, or something is wrong. */
+  run(): void {
+    if (this.#running) return;
+    this.#running = true;
+    while (this.#mayFetch() && this.#runOne());
+    this.#running = false;
+  }
+
+  #mayFetch(): boolean {
+    return this.enabled && !this.#fenced && !this.#ending && !this.#owner.isStopped();
+  }
+
+  /** @returns whether there may be another descriptor */
+  #runOne(): boolean {
+    const registers = this.#registers;
+    const tail = Number(registers.get(IQT, "QT")) * 16;
+    const head = Number(registers.get(IQH, "QH")) * 16;
+    if (tail % this.#step !== 0) return this.#fail(QUEUE_ERRORS.tailAlignment);
+    if (tail >= this.#bytes) return this.#fail(QUEUE_ERRORS.tail);
+    if (head === tail) return false;
+    const address = this.#base + BigInt(head);
+    const bytes = new Uint8Array(this.#step);
+    if (!this.#memory.read(address, bytes)) return this.#fail(QUEUE_ERRORS.fetch);
+    const words = [...new BigUint64Array(bytes.buffer)];
+    if (this.#trace.enabled) this.#trace.emit(DESCRIPTOR_FETCHED, { address, words });
+    const decoded = this.#decoder.decode(words, this.#owner.isScalable());
+    if (decoded.kind === "error") return this.#fail(decoded.info);
+    registers.set(IQH, "QH", ((head + this.#step) % this.#bytes) / 16);
+    if (decoded.kind === "wait") this.#wait(decoded.wait);
+    else this.#owner.execute(decoded);
+    return true;
+  }
+
+  #fail(info: number): false {
+    this.#owner.failed(info);
+    return false;
+  }
+
+  #wait(wait: Wait): void {
+    if (wait.fence) this.#fenced = true;
+    this.#work.wait(() => {
+      if (wait.status !== undefined) {
+        const { address, data } = wait.status;
+        this.#memory.write32(address, data);
+      }
+      if (wait.interrupt) this.#owner.waitInterrupt();
+      if (this.#trace.enabled) this.#trace.emit(WAIT_COMPLETED, { status: wait.status });
+      if (wait.fence) {
+        this.#fenced = false;
+        this.run();
+      }
+    });
+  }
+
+  /** Forgets all, as a reset does. */
+  reset(): void {
+    this.#fenced = false;
+    this.#ending = false;
+    this.#base = 0n;
+    this.#bytes = 0;
+  }
+}

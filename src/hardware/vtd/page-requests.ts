@@ -1,0 +1,74 @@
+import type { TraceChannel } from "../../trace/channel.ts";
+import {
+  type PageGroupResponse,
+  type PageRequest,
+  PAGE_RESPONSE_INVALID_REQUEST,
+  PAGE_RESPONSE_SUCCESS,
+} from "../pci/ats.ts";
+import { NO_PASID } from "../pci/dma-request.ts";
+import { PAGE_REQUESTED } from "./events.ts";
+import type { PageRequestQueue } from "./page-request-queue.ts";
+import type { TranslationUnit } from "./unit.ts";
+
+/** What became of a page request: software has it, the unit answered it itself, or it was refused. */
+export type PageRequestOutcome = "queued" | "overflow" | "refused";
+
+/** What page requests need of their unit. */
+export interface PageRequestParts {
+  readonly translation: TranslationUnit;
+  readonly queue: PageRequestQueue;
+  /** Records a fault that a page request has met. */
+  readonly record: (code: number, request: PageRequest) => void;
+  readonly respond: (response: PageGroupResponse) => void;
+  readonly trace: TraceChannel;
+}
+
+/** Page requests from devices: checked, put into the queue, or answered at once where software cannot (§7.4). */
+export class PageRequests {
+  readonly #parts: PageRequestParts;
+
+  constructor(parts: PageRequestParts) {
+    this.#parts = parts;
+  }
+
+  /** Takes a request. */
+  request(request: PageRequest): PageRequestOutcome {
+    const outcome = this.#decide(request);
+    const { trace } = this.#parts;
+    if (trace.enabled) {
+      trace.emit(PAGE_REQUESTED, {
+        source: request.source,
+        pasid: request.pasid === NO_PASID ? undefined : request.pasid,
+        address: request.address,
+        outcome,
+      });
+    }
+    return outcome;
+  }
+
+  #decide(request: PageRequest): PageRequestOutcome {
+    const { translation, queue, record } = this.#parts;
+    const refusal = translation.pageRequestRefusal(request.source, request.pasid);
+    if (refusal !== undefined) {
+      if (refusal.recorded) record(refusal.code, request);
+      this.#answer(request, PAGE_RESPONSE_INVALID_REQUEST);
+      return "refused";
+    }
+    const outcome = queue.enqueue(request);
+    // A full queue is no reason to give up: the device is told to try its access again (§7.4.1).
+    if (outcome === "overflow") this.#answer(request, PAGE_RESPONSE_SUCCESS);
+    return outcome;
+  }
+
+  /** Answers a group, of which only the last request wants an answer. */
+  #answer(request: PageRequest, code: number): void {
+    if (!request.last) return;
+    const { source, pasid, group } = request;
+    this.#parts.respond({ destination: source, pasid, group, code });
+  }
+
+  /** Passes software's answer on to the device. */
+  respond(response: PageGroupResponse): void {
+    this.#parts.respond(response);
+  }
+}

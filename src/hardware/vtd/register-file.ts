@@ -1,0 +1,143 @@
+import type { Field, Layout } from "../../struct/layout.ts";
+import type { Capabilities } from "./capabilities.ts";
+import { type RegisterRow, registerRows } from "./spec/registers.ts";
+
+/** Size of a unit's register window in bytes. */
+export const REGISTER_WINDOW = 4096;
+
+/** Widths of an access in bytes. */
+export type RegisterWidth = 1 | 2 | 4 | 8;
+
+/**
+ * Called after a write that touched the register.
+ *
+ * @param written the bits that were written to it; others are 0
+ * @param touched which bits those are
+ */
+export type RegisterHandler = (written: bigint, touched: bigint) => void;
+
+interface Placed extends RegisterRow {
+  readonly bytes: number;
+}
+
+/**
+ * A unit's registers as software sees them: bytes, and for each bit whether it
+ * can be read, written, or cleared by writing 1. Accesses of any width at any
+ * place are answered; what is no register reads 0 and ignores writes.
+ */
+export class RegisterFile {
+  readonly rows: readonly RegisterRow[];
+  readonly #bytes = new DataView(new ArrayBuffer(REGISTER_WINDOW));
+  readonly #writable = new Uint8Array(REGISTER_WINDOW);
+  readonly #clearable = new Uint8Array(REGISTER_WINDOW);
+  readonly #placed: readonly Placed[];
+  readonly #handlers = new Map<Layout<string>, RegisterHandler>();
+
+  constructor(capabilities: Capabilities) {
+    this.rows = registerRows(capabilities.cap, capabilities.ecap);
+    this.#placed = this.rows
+      .filter((row) => row.needs === undefined || capabilities.has(row.needs))
+      .map((row) => ({ ...row, bytes: row.layout.bytes }));
+    for (const row of this.#placed) this.#setAccess(row, capabilities);
+    this.reset();
+  }
+
+  #setAccess({ layout, offset }: Placed, capabilities: Capabilities): void {
+    for (const field of Object.values<Field>(layout.fields)) {
+      if (field.needs !== undefined && !capabilities.has(field.needs)) continue;
+      for (let bit = field.at; bit < field.at + field.width; bit++) {
+        const at = offset + (bit >> 3);
+        const mask = 1 << (bit & 7);
+        if (field.access === "rw") this.#writable[at]! |= mask;
+        if (field.access === "w1c") this.#clearable[at]! |= mask;
+      }
+    }
+  }
+
+  /** Puts every register into its reset state. */
+  reset(): void {
+    new Uint8Array(this.#bytes.buffer).fill(0);
+    for (const { offset, bytes, reset } of this.#placed) {
+      for (let i = 0; i < bytes; i++) {
+        this.#bytes.setUint8(offset + i, Number((reset >> BigInt(8 * i)) & 0xffn));
+      }
+    }
+  }
+
+  /** Has `handler` called after each write to any of the register's bytes. */
+  onWrite(layout: Layout<string>, handler: RegisterHandler): void {
+    this.#handlers.set(layout, handler);
+  }
+
+  /** Reads `width` bytes at `offset`; bytes beyond the window are 0. */
+  read(offset: number, width: RegisterWidth): bigint {
+    let value = 0n;
+    for (let i = width - 1; i >= 0; i--) {
+      const at = offset + i;
+      const byte = at >= 0 && at < REGISTER_WINDOW ? this.#bytes.getUint8(at) : 0;
+      value = (value << 8n) | BigInt(byte);
+    }
+    return value;
+  }
+
+  /** Writes the low `width` bytes of `value` at `offset`, then tells the registers they touch, in their order. */
+  write(offset: number, width: RegisterWidth, value: bigint): void {
+    for (let i = 0; i < width; i++) this.#writeByte(offset + i, Number((value >> BigInt(8 * i)) & 0xffn));
+    for (const row of this.#placed) {
+      if (offset + width <= row.offset || row.offset + row.bytes <= offset) continue;
+      const shift = BigInt(8 * (offset - row.offset));
+      const inRegister = (bits: bigint): bigint =>
+        BigInt.asUintN(row.bytes * 8, shift >= 0n ? bits << shift : bits >> -shift);
+      const written = inRegister(BigInt.asUintN(8 * width, value));
+      this.#handlers.get(row.layout)?.(written, inRegister((1n << BigInt(8 * width)) - 1n));
+    }
+  }
+
+  #writeByte(at: number, value: number): void {
+    if (at < 0 || at >= REGISTER_WINDOW) return;
+    const writable = this.#writable[at]!;
+    const kept = this.#bytes.getUint8(at) & ~(this.#clearable[at]! & value);
+    this.#bytes.setUint8(at, (kept & ~writable) | (value & writable));
+  }
+
+  /** The value of a field, as hardware sees it. `index` picks one of several registers with this layout. */
+  get<Name extends string>(layout: Layout<Name>, name: NoInfer<Name>, index = 0): bigint {
+    const field = layout.fields[name];
+    const bits = this.#quadword(this.#offsetOf(layout, index), field, layout) & field.mask;
+    return field.kind === "address" ? bits : bits >> field.shift;
+  }
+
+  /** Whether a one-bit field is set. */
+  has<Name extends string>(layout: Layout<Name>, name: NoInfer<Name>, index = 0): boolean {
+    return this.get(layout, name, index) !== 0n;
+  }
+
+  /** Sets a field, as hardware does: whatever software may do with it. */
+  set<Name extends string>(
+    layout: Layout<Name>,
+    name: NoInfer<Name>,
+    value: bigint | number | boolean,
+    index = 0,
+  ): void {
+    const field = layout.fields[name];
+    const offset = this.#offsetOf(layout, index);
+    const placed = field.kind === "address" ? BigInt(value) : BigInt(value) << field.shift;
+    const next = (this.#quadword(offset, field, layout) & ~field.mask) | (placed & field.mask);
+    const at = offset + field.qword * 8;
+    if (layout.bytes === 4) this.#bytes.setUint32(at, Number(next), true);
+    else this.#bytes.setBigUint64(at, next, true);
+  }
+
+  #quadword(offset: number, field: Field, layout: Layout<string>): bigint {
+    const at = offset + field.qword * 8;
+    return layout.bytes === 4
+      ? BigInt(this.#bytes.getUint32(at, true))
+      : this.#bytes.getBigUint64(at, true);
+  }
+
+  #offsetOf(layout: Layout<string>, index: number): number {
+    const found = this.rows.filter((row) => row.layout === layout)[index];
+    if (found === undefined) throw new RangeError(`no register ${layout.name} ${index}`);
+    return found.offset;
+  }
+}
