@@ -41,11 +41,12 @@ export const collectionProof = (): void => {
   for (let n = 0; n < 4; n++) for (const { round } of jobs) round();
   say("begin");
   let total = 0;
-  for (const { round, requests } of jobs) {
+  for (const { name, round, requests } of jobs) {
     for (let done = 0; done < requests; done += STREAM) {
       round();
       total += STREAM;
     }
+    say(name);
   }
   say(`end ${total}`);
   litter();

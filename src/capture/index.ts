@@ -7,3 +7,4 @@ export * from "./read-capture.ts";
 export * from "./register-file.ts";
 export * from "./registers.ts";
 export * from "./write-capture.ts";
+export * from "./inspect/index.ts";

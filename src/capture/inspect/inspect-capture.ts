@@ -10,6 +10,7 @@ import {
   type Truncation,
   type UnitEnumeration,
 } from "../../hardware/vtd/enumerate.ts";
+import { ECAP } from "../../hardware/vtd/spec/capability-registers.ts";
 import { FAULT_REASONS } from "../../hardware/vtd/spec/fault-reasons.ts";
 import { FIRST_STAGE, NESTED, PASS_THROUGH, SECOND_STAGE } from "../../hardware/vtd/target.ts";
 import type { VtdCapture } from "../capture.ts";
@@ -135,8 +136,9 @@ export const inspectCapture = (
   const { watch = [], segment = 0, hostAddressWidth, limits = {} } = options;
   const { findings: most = MAX_FINDINGS, ...enumerationLimits } = limits;
   const { cap, ecap, rtaddr, gsts } = registers;
+  // Whoever set DTE asked for ATS, also on a unit without it: that is worth more than a reserved bit.
   const width = hostAddressWidth === undefined ? {} : { hostAddressWidth };
-  const capabilities = createCapabilities({ cap, ecap, ...width });
+  const capabilities = createCapabilities({ cap, ecap: ecap | ECAP.fields.DT.mask, ...width });
   const enumeration: UnitEnumeration = enumerateUnit({
     capabilities,
     memory,

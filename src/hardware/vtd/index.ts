@@ -20,3 +20,4 @@ export type { Invalidation, InvalidationSubscriber } from "./invalidation.ts";
 export type { PageRequestOutcome } from "./page-requests.ts";
 export { REGISTER_WINDOW, type RegisterWidth } from "./register-file.ts";
 export * from "./remapping-unit.ts";
+export * from "./enumerate.ts";
