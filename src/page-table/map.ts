@@ -273,7 +273,7 @@ const replaceTables = (
   const { words, firstPfn } = table.memory.bankOf(tablePfn);
   const start = ((tablePfn - firstPfn) << WORDS_LG2) + (index << 1);
   if (allEmpty(words, start, count, table.format.usedHi, table.format.usedLo)) return true;
-  let tables = 0;
+  const tables = new Set<number>();
   for (let word = start; word < start + (count << 1); word += 2) {
     const hi = words[word + 1]!;
     const lo = words[word]!;
@@ -283,16 +283,9 @@ const replaceTables = (
       table.failure = "EADDRINUSE";
       return false;
     }
-    tables++;
+    collectTables(table, entryFrame(hi, lo), level - 1, tables);
   }
-  if (tables === 0) return true;
-  for (let word = start; word < start + (count << 1); word += 2) {
-    const hi = words[word + 1]!;
-    const lo = words[word]!;
-    if (classify(table.format, level, hi, lo) === TABLE) {
-      collectTables(table, entryFrame(hi, lo), level - 1, (pfn) => gather.addTable(pfn));
-    }
-  }
+  for (const pfn of tables) gather.addTable(pfn);
   gather.add(vfn, count * POWER_OF_TWO[INDEX_LG2 * level]!);
   return true;
 };

@@ -147,7 +147,8 @@ export class PageTable {
 
   /** The page sizes that `map` uses, bit n for 2^n bytes. */
   get pageSizes(): bigint {
-    return this.#allowedSizes & sizesWithin(this.format, this.levels);
+    const largest = (2n << BigInt(this.inputLg2 - (this.signExtend ? 1 : 0))) - 1n;
+    return this.#allowedSizes & sizesWithin(this.format, this.levels) & largest;
   }
 
   #chooseSizes(): void {

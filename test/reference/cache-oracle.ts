@@ -5,7 +5,7 @@
  */
 import type { InvalidationLog } from "./cache-history.ts";
 import { World } from "./cache-world.ts";
-import type { Purpose, ReferenceRequest, ReferenceResult } from "./vtd-machine.ts";
+import { type Purpose, type ReferenceRequest, type ReferenceResult, Refusal } from "./vtd-machine.ts";
 import type { UnitProfile } from "./vtd-profiles.ts";
 import { referenceTranslate } from "./vtd-reference.ts";
 
@@ -134,8 +134,15 @@ class Way {
   }
 
   write64(address: bigint, value: bigint): boolean {
-    // An entry that lacks its flags was never used as it is read here, so it is in no cache.
-    if (this.chosen.get(address)?.to !== undefined) throw new Impossible();
+    const read = this.chosen.get(address);
+    if (read?.to !== undefined) {
+      const onlyDirty = read.purpose.forTable === true && (value ^ read.value) === 0x200n;
+      // An entry that lacks its flags was never used as it is read here, so it is in no cache.
+      if (!onlyDirty) throw new Impossible();
+      // A page of stage-1 tables that was only read until now is translated afresh to be written (VTD-CACHE-04),
+      // and may have become read-only.
+      if (this.#choose(2) === 1) throw new Refusal(0x77, 1, this.entries.at(-1)!.purpose.level);
+    }
     this.#written.set(address, value);
     return true;
   }

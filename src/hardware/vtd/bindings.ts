@@ -1,4 +1,4 @@
-import type { Target } from "./target.ts";
+import { Target } from "./target.ts";
 
 const LINE_LG2 = 3;
 const SOURCE = 0;
@@ -10,21 +10,32 @@ export const TAG = 3;
 export const EXTRA_ACCESS = 4;
 /** Offset of the tag of the second stage below, where nested. */
 export const SECOND_TAG = 5;
-const TYPE_AND_DOMAIN = 6;
-const SPACE_PASID = 7;
-
-const typeAndDomain = (target: Target): number => (target.type << 16) | target.domain;
+/** Offset of FPD: 1 when an entry on the way has it. */
+export const FPD = 6;
+/** Offset of the access bits that the target refuses whatever its tables say. */
+export const REFUSED_ACCESS = 7;
 
 /** log2 of the lines. More devices and PASIDs than that in turn cost the context and PASID caches' look-ups. */
 const LINES_LG2 = 10;
 
+/** What a line holds besides its pair and target. */
+export interface Binding {
+  readonly tag: number;
+  readonly secondTag: number;
+  readonly extraAccess: number;
+  readonly refusedAccess: number;
+  readonly fpd: boolean;
+}
+
 /**
- * From source and PASID straight to an IOTLB tag, so that a hit needs neither
- * the context cache nor the PASID cache. It is no cache of its own in the
- * architecture's sense: any invalidation of anything but pages empties it.
+ * From source and PASID straight to an IOTLB tag and a target, so that an
+ * ordinary request needs neither the context cache nor the PASID cache. It is
+ * no cache of its own in the architecture's sense: whatever changes one of those
+ * two, or invalidates more than pages, empties it.
  */
 export class Bindings {
   readonly words: Int32Array = new Int32Array(1 << (LINES_LG2 + LINE_LG2));
+  readonly #targets: Target[] = new Array<Target>(1 << LINES_LG2).fill(new Target());
   #generation = 1;
 
   /** @returns the index of the line's first word, or -1 */
@@ -38,43 +49,29 @@ export class Bindings {
       : -1;
   }
 
-  /**
-   * As `find`, but only if the line was made for `target`. A PASID entry that
-   * was read again may say something else than when the line was made.
-   */
-  findFor(source: number, pasid: number, target: Target): number {
-    const at = this.find(source, pasid);
-    const { words } = this;
-    return at >= 0 &&
-      words[at + TYPE_AND_DOMAIN] === typeAndDomain(target) &&
-      words[at + SPACE_PASID] === target.pasid
-      ? at
-      : -1;
+  /** How requests of the line's pair are translated. */
+  targetOf(line: number): Target {
+    return this.#targets[line >> LINE_LG2]!;
   }
 
   /**
-   * Remembers under which tags requests of the pair are looked up.
+   * Remembers how requests of the pair are translated. The target must not
+   * change before the next `clear`.
    *
    * @returns the index of the line's first word
    */
-  put(
-    source: number,
-    pasid: number,
-    target: Target,
-    tag: number,
-    secondTag: number,
-    extraAccess: number,
-  ): number {
+  put(source: number, pasid: number, target: Target, binding: Binding): number {
     const at = this.#slot(source, pasid);
     const { words } = this;
     words[at + SOURCE] = source;
     words[at + PASID] = pasid;
     words[at + GENERATION] = this.#generation;
-    words[at + TAG] = tag;
-    words[at + EXTRA_ACCESS] = extraAccess;
-    words[at + SECOND_TAG] = secondTag;
-    words[at + TYPE_AND_DOMAIN] = typeAndDomain(target);
-    words[at + SPACE_PASID] = target.pasid;
+    words[at + TAG] = binding.tag;
+    words[at + EXTRA_ACCESS] = binding.extraAccess;
+    words[at + SECOND_TAG] = binding.secondTag;
+    words[at + FPD] = binding.fpd ? 1 : 0;
+    words[at + REFUSED_ACCESS] = binding.refusedAccess;
+    this.#targets[at >> LINE_LG2] = target;
     return at;
   }
 

@@ -1,16 +1,14 @@
+import { Target } from "./target.ts";
+
 /** One context entry, decoded. In legacy mode it says everything; in scalable mode it leads to a PASID directory. */
 export class Context {
   /** Requester ID; -1 when the line is empty. */
   source = -1;
   fpd = false;
   legacy = false;
-  /** Legacy mode: CONTEXT_ENTRY.TT. */
-  translationType = 0;
-  /** Legacy mode: the domain. In scalable mode a context has none; invalidation by domain treats it as 0. */
-  domain = 0;
-  /** Legacy mode: second-stage levels. */
-  levels = 0;
-  /** Frame of the second-stage table, or of the PASID directory. */
+  /** Legacy mode: how requests are translated, and the domain that invalidation goes by. */
+  readonly target: Target = new Target();
+  /** Scalable mode: frame of the PASID directory. */
   pfn = 0;
   /** Device TLBs are served. */
   deviceTlb = false;

@@ -46,9 +46,16 @@ export class DeviceTables {
   /** Where entries are decoded that no cache keeps. */
   readonly #looseContext = new Context();
   readonly #loosePasid = new PasidLine();
-  readonly #legacyTarget = new Target();
+  /** Called before a cached line is given to another device or read again. */
+  readonly #lineChanges: () => void;
 
-  constructor(parts: WalkParts, site: FaultSite, options: DeviceTablesOptions) {
+  /** @param lineChanges called before what `target` has referred to changes under it */
+  constructor(
+    parts: WalkParts,
+    site: FaultSite,
+    options: DeviceTablesOptions,
+    lineChanges: () => void = () => {},
+  ) {
     const { capabilities, memory, counters, trace } = parts;
     this.#parts = parts;
     this.#site = site;
@@ -60,7 +67,8 @@ export class DeviceTables {
     this.#entry = new StructureReader(PASID_ENTRY, capabilities, memory, counters, trace);
     this.contexts = options.contextsLg2 < 0 ? undefined : new ContextCache(options.contextsLg2);
     this.pasids = options.pasidsLg2 < 0 ? undefined : new PasidCache(options.pasidsLg2);
-    this.target = this.#legacyTarget;
+    this.target = this.#looseContext.target;
+    this.#lineChanges = lineChanges;
     this.reading = this.#root;
   }
 
@@ -82,13 +90,7 @@ export class DeviceTables {
   #resolveLegacy(addressType: number): number {
     const { context } = this;
     if (addressType !== UNTRANSLATED && !context.deviceTlb) return 0x0d;
-    const target = this.#legacyTarget;
-    target.type = context.translationType === TT_PASS_THROUGH ? PASS_THROUGH : SECOND_STAGE;
-    target.legacy = true;
-    target.domain = context.domain;
-    target.secondStageLevels = context.levels;
-    target.secondStagePfn = context.pfn;
-    this.target = target;
+    this.target = context.target;
     return 0;
   }
 
@@ -106,6 +108,7 @@ export class DeviceTables {
     const effective = pasid === NO_PASID ? context.ridPasid : pasid;
     const line = this.pasids?.lineOf(source, effective) ?? this.#loosePasid;
     if (this.pasids === undefined || line.source !== source || line.pasid !== effective) {
+      this.#lineChanges();
       line.source = -1;
       const code = this.#readPasidEntry(line.target, effective);
       if (code !== 0) return code;
@@ -122,6 +125,7 @@ export class DeviceTables {
     const line = this.contexts?.lineOf(source) ?? this.#looseContext;
     this.context = line;
     if (this.contexts !== undefined && line.source === source && line.legacy === legacy) return 0;
+    this.#lineChanges();
     line.source = -1;
     const code = legacy
       ? this.#readLegacyContext(line, rootPfn, source)
@@ -156,12 +160,14 @@ export class DeviceTables {
     }
     line.legacy = true;
     line.fpd = entry.has(fields.FPD);
-    line.translationType = type;
     line.deviceTlb = type === TT_DEVICE_TLB;
-    line.domain = entry.get(fields.DID);
-    line.levels = width + 2;
-    line.pfn = entry.frame(fields.SSPTPTR);
     line.ridPrivileged = false;
+    const { target } = line;
+    target.type = type === TT_PASS_THROUGH ? PASS_THROUGH : SECOND_STAGE;
+    target.legacy = true;
+    target.domain = entry.get(fields.DID);
+    target.secondStageLevels = width + 2;
+    target.secondStagePfn = entry.frame(fields.SSPTPTR);
     return 0;
   }
 
@@ -180,7 +186,6 @@ export class DeviceTables {
     if (!entry.has(fields.P)) return 0x41;
     if (entry.violatesReserved) return 0x42;
     line.legacy = false;
-    line.domain = 0;
     line.fpd = entry.has(fields.FPD);
     line.deviceTlb = entry.has(fields.DTE);
     line.pasids = entry.has(fields.PASIDE);

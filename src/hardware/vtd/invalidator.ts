@@ -57,7 +57,7 @@ export class Invalidator {
     } else {
       // A scalable context has no domain, so that one by domain must take them all.
       contexts?.drop(
-        (line) => what.granularity === "global" || !line.legacy || line.domain === what.domain,
+        (line) => what.granularity === "global" || !line.legacy || line.target.domain === what.domain,
       );
     }
     this.#bindings.clear();

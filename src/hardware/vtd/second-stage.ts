@@ -55,6 +55,11 @@ export class SecondStage {
       this.rights = iotlb.rights;
       return 0;
     }
+    return this.walk(tag, target, hi, lo, need);
+  }
+
+  /** As `translate`, for an address that the IOTLB is known not to have. */
+  walk(tag: number, target: Target, hi: number, lo: number, need: number): number {
     this.cursor.clear();
     const bits = Math.min(12 + 9 * target.secondStageLevels, this.#parts.capabilities.guestAddressWidth);
     if (hi >>> (bits - 32) !== 0) return 0x84;

@@ -9,11 +9,11 @@ import {
   TRANSLATION_REQUEST,
   WRITE,
 } from "../pci/dma-request.ts";
-import { type Bindings, SECOND_TAG, TAG } from "./bindings.ts";
+import { type Bindings, EXTRA_ACCESS, FPD, REFUSED_ACCESS, SECOND_TAG, TAG } from "./bindings.ts";
 import type { CacheSizes } from "./cache-sizes.ts";
 import { DeviceTables } from "./device-tables.ts";
-import type { EntryCursor } from "./entry-cursor.ts";
 import { inInterruptRange } from "./entry-checks.ts";
+import type { EntryCursor } from "./entry-cursor.ts";
 import { FAULT, TRANSLATED } from "./events.ts";
 import { createFault, createSilentFault, FaultSite } from "./fault.ts";
 import { FirstStage } from "./first-stage.ts";
@@ -40,6 +40,10 @@ const STRUCTURE_CODES: ReadonlySet<number> = new Set([
   0x59, 0x5a, 0x5b,
 ]);
 
+/** The access bits that the target refuses whatever its tables say: supervisor requests without SRE. */
+const refusedAccess = (target: Target): number =>
+  target.type === SECOND_STAGE || target.supervisorRequests ? 0 : PRIVILEGED;
+
 /**
  * The translation of one request that the IOTLB could not answer at once: the
  * way through device tables and page tables, and the fault at its end.
@@ -58,9 +62,6 @@ export class Translation {
   readonly #modeCodes: readonly number[];
   #rootPfn = 0;
   #mode = TTM_LEGACY;
-  /** Tags for the request at hand; 0 to leave the caches alone. */
-  #tag = 0;
-  #secondTag = 0;
   /** The walker's cursor at the entry that refused. */
   #refusing: EntryCursor | undefined = undefined;
 
@@ -68,7 +69,7 @@ export class Translation {
     this.#parts = parts;
     this.#bindings = bindings;
     this.#cached = cached;
-    this.tables = new DeviceTables(parts, this.#site, sizes);
+    this.tables = new DeviceTables(parts, this.#site, sizes, () => bindings.clear());
     this.#second = new SecondStage(parts);
     this.#first = new FirstStage(parts, this.#second);
     const { capabilities } = parts;
@@ -122,12 +123,28 @@ export class Translation {
   /** Translates `request` from the tables. */
   translate(request: DmaRequest, enabled: boolean): boolean {
     request.fault = undefined;
-    request.granted = 0;
     if (!enabled) return this.#pass(request);
     this.#site.clear();
     this.#refusing = undefined;
     const code = this.#findCode(request);
-    if (code !== 0) return this.#refuse(code, request);
+    return code === 0 ? this.#succeed(request) : this.#refuse(code, request);
+  }
+
+  /** Translates an untranslated request whose binding is known and that the IOTLB has no answer for. */
+  translateBound(request: DmaRequest, binding: number): boolean {
+    request.fault = undefined;
+    const { words } = this.#bindings;
+    const site = this.#site;
+    site.clear();
+    site.fpd = words[binding + FPD] !== 0;
+    this.#refusing = undefined;
+    const target = this.#bindings.targetOf(binding);
+    const access = this.#known(request.access) | words[binding + EXTRA_ACCESS]!;
+    const code = this.#walk(target, request, access, words[binding + TAG]!, words[binding + SECOND_TAG]!);
+    return code === 0 ? this.#succeed(request) : this.#refuse(code, request);
+  }
+
+  #succeed(request: DmaRequest): true {
     if (this.#parts.trace.enabled) this.#traceTranslated(request);
     return true;
   }
@@ -138,25 +155,29 @@ export class Translation {
     if (modeCode !== 0) return modeCode;
     const legacy = this.#mode === TTM_LEGACY;
     const { tables } = this;
-    const code = tables.resolve(this.#rootPfn, legacy, request.source, request.pasid, request.addressType);
+    const { source, pasid, addressType } = request;
+    const code = tables.resolve(this.#rootPfn, legacy, source, pasid, addressType);
     if (code !== 0) return this.#atStructure(code);
-    if (request.pasid === NO_PASID && inInterruptRange(request.hi, request.lo)) return legacy ? 0x0e : 0x87;
-    if (request.addressType === TRANSLATED_ADDRESS) {
+    if (pasid === NO_PASID && inInterruptRange(request.hi, request.lo)) return legacy ? 0x0e : 0x87;
+    if (addressType === TRANSLATED_ADDRESS) {
       this.#pass(request);
       return 0;
     }
-    const target = tables.target;
-    const access = this.#accessOf(request);
-    if (target.type !== SECOND_STAGE && target.type !== PASS_THROUGH) {
-      if ((access & PRIVILEGED) !== 0 && !target.supervisorRequests) return 0x5d;
+    const { target } = tables;
+    const extra = pasid === NO_PASID && tables.context.ridPrivileged ? PRIVILEGED : 0;
+    const access = this.#known(request.access) | extra;
+    if (target.type === PASS_THROUGH) return this.#passThrough(target, request, access);
+    const wishes = addressType === TRANSLATION_REQUEST && (access & READ_WRITE) === READ_WRITE;
+    const asked = wishes ? access | OPTIONAL_WRITE : access;
+    if (!this.#cached) return this.#walk(target, request, asked, 0, 0);
+    const binding = this.#bind(target, request, extra);
+    const { words } = this.#bindings;
+    const tag = words[binding + TAG]!;
+    // Whoever had the same space before may have left the answer.
+    if ((access & words[binding + REFUSED_ACCESS]!) === 0 && this.#answerFromCache(request, access, tag)) {
+      return 0;
     }
-    const wishes = request.addressType === TRANSLATION_REQUEST && (access & READ_WRITE) === READ_WRITE;
-    return this.#translateFor(target, request, wishes ? access | OPTIONAL_WRITE : access);
-  }
-
-  /** The request's access with the privilege that its context gives it. */
-  #accessOf(request: DmaRequest): number {
-    return this.#extraAccess(request) | this.#known(request.access);
+    return this.#walk(target, request, asked, tag, words[binding + SECOND_TAG]!);
   }
 
   /** `access` less what the unit does not know. */
@@ -164,58 +185,88 @@ export class Translation {
     return this.#executeRequests ? access : access & ~EXECUTE;
   }
 
-  #extraAccess(request: DmaRequest): number {
-    return request.pasid === NO_PASID && this.tables.context.ridPrivileged ? PRIVILEGED : 0;
+  /** Finds the tags under which the target's translations are kept, and remembers them for the pair. */
+  #bind(target: Target, request: DmaRequest, extraAccess: number): number {
+    const { spaces } = this.#parts;
+    const { type, domain, pasid } = target;
+    spaces.makeRoom();
+    const secondTag = type === FIRST_STAGE ? 0 : spaces.secondStage(domain);
+    const tag = type === SECOND_STAGE ? secondTag : spaces.firstStage(domain, pasid);
+    return this.#bindings.put(request.source, request.pasid, target, {
+      tag,
+      secondTag,
+      extraAccess,
+      refusedAccess: refusedAccess(target),
+      fpd: this.#site.fpd,
+    });
   }
 
-  /** Translates through `target` with `access`; the answer goes into `request`. */
-  #translateFor(target: Target, request: DmaRequest, access: number): number {
+  #answerFromCache(request: DmaRequest, access: number, tag: number): boolean {
+    const { iotlb } = this.#parts;
+    const need = neededRights(access);
+    if (!iotlb.find(tag, request.hi, request.lo) || (iotlb.rights & need) !== need) return false;
+    this.#answer(request, iotlb.outHi, iotlb.outLo, iotlb.pageLg2, access);
+    return true;
+  }
+
+  #passThrough(target: Target, request: DmaRequest, access: number): number {
     const { hi, lo } = request;
-    if (target.type === PASS_THROUGH) {
-      const limit = 2 ** (this.#parts.capabilities.hostAddressWidth - 12);
-      if (frameOf(hi, lo) >= limit) return this.#codeOf(target, 0x83, access);
-      if (inInterruptRange(hi, lo)) return this.#codeOf(target, 0x87, access);
-      this.#pass(request);
-      return 0;
-    }
-    if (this.#findTags(target, request) && this.#answerFromCache(request, access)) return 0;
-    this.#parts.counters.walks++;
-    const code =
-      target.type === SECOND_STAGE
-        ? this.#walkSecond(target, request, access)
-        : this.#walkFirst(target, request, access);
-    return code === 0 ? 0 : this.#codeOf(target, code, access);
+    const write = (access & WRITE) !== 0;
+    const limit = 2 ** (this.#parts.capabilities.hostAddressWidth - 12);
+    if (frameOf(hi, lo) >= limit) return target.legacy ? legacyCode(0x83, write) : 0x83;
+    if (inInterruptRange(hi, lo)) return target.legacy ? legacyCode(0x87, write) : 0x87;
+    this.#pass(request);
+    return 0;
   }
 
-  #walkSecond(target: Target, request: DmaRequest, access: number): number {
+  /** Walks the target's tables; the answer goes into `request` and, where there are tags, into the caches. */
+  #walk(target: Target, request: DmaRequest, access: number, tag: number, secondTag: number): number {
+    this.#parts.counters.walks++;
+    if (target.type === SECOND_STAGE) {
+      const code = this.#walkSecond(target, request, access, tag);
+      return code !== 0 && target.legacy ? legacyCode(code, (access & WRITE) !== 0) : code;
+    }
+    if ((access & refusedAccess(target)) !== 0) return 0x5d;
+    return this.#walkFirst(target, request, access, tag, secondTag);
+  }
+
+  #walkSecond(target: Target, request: DmaRequest, access: number, tag: number): number {
     const second = this.#second;
-    const code = second.translate(this.#tag, target, request.hi, request.lo, access);
+    const code = second.walk(tag, target, request.hi, request.lo, access);
     if (code !== 0) return this.#stopAt(second.cursor, code);
     const granted = (access & ~READ_WRITE) | second.granted;
     this.#answer(request, second.outHi, second.outLo, second.pageLg2, granted);
     return 0;
   }
 
-  #walkFirst(target: Target, request: DmaRequest, access: number): number {
+  #walkFirst(
+    target: Target,
+    request: DmaRequest,
+    access: number,
+    tag: number,
+    secondTag: number,
+  ): number {
     const first = this.#first;
-    const code = first.translate(this.#tag, this.#secondTag, target, request.hi, request.lo, access);
+    const code = first.translate(tag, secondTag, target, request.hi, request.lo, access);
     if (code !== 0) return this.#stopAt(first.refusing, code);
-    if (target.type === NESTED) return this.#walkOutput(target, request);
-    this.#keep(target, request, first.pageLg2, first.rights, first.outHi, first.outLo);
-    this.#answer(request, first.outHi, first.outLo, first.pageLg2, first.granted);
+    if (target.type === NESTED) return this.#walkOutput(target, request, tag, secondTag);
+    const { outHi, outLo, pageLg2, rights } = first;
+    if (tag !== 0) this.#keep(target, request, tag, pageLg2, rights, outHi, outLo);
+    this.#answer(request, outHi, outLo, pageLg2, first.granted);
     return 0;
   }
 
   /** Nested: translates what the first stage has found. */
-  #walkOutput(target: Target, request: DmaRequest): number {
+  #walkOutput(target: Target, request: DmaRequest, tag: number, secondTag: number): number {
     const first = this.#first;
     const second = this.#second;
-    const code = second.translate(this.#secondTag, target, first.outHi, first.outLo, first.granted);
+    const code = second.translate(secondTag, target, first.outHi, first.outLo, first.granted);
     if (code !== 0) return this.#stopAt(second.cursor, code);
-    const pageLg2 = Math.min(first.pageLg2, second.pageLg2);
-    this.#keep(target, request, pageLg2, first.rights & second.rights, second.outHi, second.outLo);
+    const { outHi, outLo } = second;
+    const pageLg2 = first.pageLg2 < second.pageLg2 ? first.pageLg2 : second.pageLg2;
+    if (tag !== 0) this.#keep(target, request, tag, pageLg2, first.rights & second.rights, outHi, outLo);
     const granted = (first.granted & ~READ_WRITE) | second.granted;
-    this.#answer(request, second.outHi, second.outLo, pageLg2, granted);
+    this.#answer(request, outHi, outLo, pageLg2, granted);
     return 0;
   }
 
@@ -223,52 +274,15 @@ export class Translation {
   #keep(
     target: Target,
     request: DmaRequest,
+    tag: number,
     pageLg2: number,
     rights: number,
     outHi: number,
     outLo: number,
   ): void {
-    if (this.#tag === 0) return;
     const { iotlb, spaces } = this.#parts;
-    const whole = iotlb.put(this.#tag, request.hi, request.lo, pageLg2, rights, outHi, outLo);
+    const whole = iotlb.put(tag, request.hi, request.lo, pageLg2, rights, outHi, outLo);
     if (!whole || pageLg2 < this.#first.pageLg2) spaces.fracture(target.domain, target.pasid);
-  }
-
-  /**
-   * Finds the tags under which the request's translations are kept.
-   *
-   * @returns whether the IOTLB may have an answer that nobody has looked for yet
-   */
-  #findTags(target: Target, request: DmaRequest): boolean {
-    if (!this.#cached) return false;
-    const bindings = this.#bindings;
-    const { source, pasid } = request;
-    let at = bindings.findFor(source, pasid, target);
-    const isNew = at < 0;
-    if (isNew) {
-      const { spaces } = this.#parts;
-      spaces.makeRoom();
-      const second = target.type === FIRST_STAGE ? 0 : spaces.secondStage(target.domain);
-      const tag = target.type === SECOND_STAGE ? second : spaces.firstStage(target.domain, target.pasid);
-      at = bindings.put(source, pasid, target, tag, second, this.#extraAccess(request));
-    }
-    this.#tag = bindings.words[at + TAG]!;
-    this.#secondTag = bindings.words[at + SECOND_TAG]!;
-    return isNew || request.addressType === TRANSLATION_REQUEST;
-  }
-
-  #answerFromCache(request: DmaRequest, access: number): boolean {
-    const { iotlb } = this.#parts;
-    const need = neededRights(access);
-    if (!iotlb.find(this.#tag, request.hi, request.lo) || (iotlb.rights & need) !== need) return false;
-    this.#answer(request, iotlb.outHi, iotlb.outLo, iotlb.pageLg2, access);
-    return true;
-  }
-
-  #stopAt(cursor: EntryCursor, code: number): number {
-    this.#refusing = cursor;
-    this.#site.stage = cursor.stage;
-    return code;
   }
 
   #answer(request: DmaRequest, outHi: number, outLo: number, pageLg2: number, access: number): void {
@@ -285,9 +299,10 @@ export class Translation {
     return true;
   }
 
-  /** The code in the words of the target's mode. */
-  #codeOf(target: Target, code: number, access: number): number {
-    return target.legacy ? legacyCode(code, (access & WRITE) !== 0) : code;
+  #stopAt(cursor: EntryCursor, code: number): number {
+    this.#refusing = cursor;
+    this.#site.stage = cursor.stage;
+    return code;
   }
 
   #atStructure(code: number): number {

@@ -10,7 +10,7 @@ import {
   UNTRANSLATED,
   WRITE,
 } from "../pci/dma-request.ts";
-import { Bindings, EXTRA_ACCESS, TAG } from "./bindings.ts";
+import { Bindings, EXTRA_ACCESS, REFUSED_ACCESS, TAG } from "./bindings.ts";
 import { type CacheSizes, cacheSizes } from "./cache-sizes.ts";
 import type { Capabilities } from "./capabilities.ts";
 import { Counters } from "./counters.ts";
@@ -128,7 +128,11 @@ export class TranslationUnit implements Translator {
         const iotlb = this.#iotlb;
         const access = request.access | words[binding + EXTRA_ACCESS]!;
         const need = neededRights(access);
-        if (iotlb.find(words[binding + TAG]!, hi, lo) && (iotlb.rights & need) === need) {
+        if (
+          iotlb.find(words[binding + TAG]!, hi, lo) &&
+          (iotlb.rights & need) === need &&
+          (access & words[binding + REFUSED_ACCESS]!) === 0
+        ) {
           request.outHi = iotlb.outHi;
           request.outLo = iotlb.outLo;
           request.pageLg2 = iotlb.pageLg2;
@@ -137,6 +141,7 @@ export class TranslationUnit implements Translator {
           if (this.trace.enabled) this.#traceHit(request);
           return true;
         }
+        return this.#translation.translateBound(request, binding);
       }
     }
     return this.#translation.translate(request, this.#enabled);
