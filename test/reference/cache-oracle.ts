@@ -5,7 +5,12 @@
  */
 import type { InvalidationLog } from "./cache-history.ts";
 import { World } from "./cache-world.ts";
-import { type Purpose, type ReferenceRequest, type ReferenceResult, Refusal } from "./vtd-machine.ts";
+import {
+  type Purpose,
+  type ReferenceRequest,
+  type ReferenceResult,
+  Refusal,
+} from "./vtd-machine.ts";
 import type { UnitProfile } from "./vtd-profiles.ts";
 import { referenceTranslate } from "./vtd-reference.ts";
 
@@ -33,7 +38,9 @@ interface EntryRead {
 }
 
 /** Faults of an entry that is then not cached: it must have been read as it is. */
-const CONTEXT_FAULTS = [0x01, 0x02, 0x03, 0x08, 0x09, 0x0a, 0x0b, 0x38, 0x39, 0x3a, 0x40, 0x41, 0x42];
+const CONTEXT_FAULTS = [
+  0x01, 0x02, 0x03, 0x08, 0x09, 0x0a, 0x0b, 0x38, 0x39, 0x3a, 0x40, 0x41, 0x42,
+];
 const PASID_FAULTS = [0x50, 0x51, 0x52, 0x58, 0x59, 0x5a, 0x5b];
 
 /** Whether an entry with this value can have led anywhere: present and, in stage 1, accessed. */
@@ -45,7 +52,7 @@ const isLeaf = (purpose: Purpose, value: bigint): boolean =>
   purpose.forTable !== true && (purpose.level === 0 || (value & 0x80n) !== 0n);
 
 /** More ways than these are not tried. */
-const MOST_WAYS = 20_000;
+const MOST_WAYS = 5_000;
 
 /** One way through the choices. */
 class Way {
@@ -62,7 +69,12 @@ class Way {
   readonly #context: ReturnType<World["contextValue"]>;
   #pasid: ReturnType<World["pasidValue"]> | undefined;
 
-  constructor(world: World, log: InvalidationLog, request: ReferenceRequest, script: readonly number[]) {
+  constructor(
+    world: World,
+    log: InvalidationLog,
+    request: ReferenceRequest,
+    script: readonly number[],
+  ) {
     this.#world = world;
     this.#log = log;
     this.#request = request;
@@ -130,7 +142,10 @@ class Way {
 
   /** When the entry last had to be forgotten: VTD-INV-06, a large page goes whole, however small the pieces cached. */
   #forgotten(purpose: Purpose, value: bigint): number {
-    return this.#log.lastForEntry(purpose, isLeaf(purpose, value) ? 12 + 9 * purpose.level! : undefined);
+    return this.#log.lastForEntry(
+      purpose,
+      isLeaf(purpose, value) ? 12 + 9 * purpose.level! : undefined,
+    );
   }
 
   write64(address: bigint, value: bigint): boolean {
@@ -149,13 +164,17 @@ class Way {
 
   /** Whether caches can bring `result` about. */
   allows(result: ReferenceResult): boolean {
-    if (!result.ok && CONTEXT_FAULTS.includes(result.code) && this.stale.has("context")) return false;
+    if (!result.ok && CONTEXT_FAULTS.includes(result.code) && this.stale.has("context"))
+      return false;
     if (!result.ok && PASID_FAULTS.includes(result.code) && this.stale.has("pasid")) return false;
     // A stage-1 table that cannot be read is found by a page of stage 2, which may be old: it is cached by itself.
     const unreadable = !result.ok && (result.code === 0x70 || result.code === 0x73);
     if (!result.ok && !unreadable && this.entries.at(-1)?.to !== undefined) return false;
     // VTD-CACHE-03 and 05: only whole translations are cached, and one that does not permit is walked again.
-    return result.ok || !this.entries.some(({ purpose, value, to }) => to !== undefined && isLeaf(purpose, value));
+    return (
+      result.ok ||
+      !this.entries.some(({ purpose, value, to }) => to !== undefined && isLeaf(purpose, value))
+    );
   }
 }
 

@@ -5,7 +5,7 @@
  * entries, and who uses which domain, change all the time.
  */
 import { createSparseMemory, type PhysicalMemory } from "../../src/memory/index.ts";
-import type { ContextValue, Past, PasidValue } from "./cache-history.ts";
+import type { ContextValue, PasidValue, Past } from "./cache-history.ts";
 import type { Random } from "./random.ts";
 
 /** 1 GiB regions, 2 MiB regions and pages that are mapped; all below 2^39. */
@@ -112,11 +112,13 @@ export class World {
     const places: { named: bigint; physical: bigint[] }[] = [];
     const allocate = (): { named: bigint; physical: bigint[] } => {
       const physical = Array.from({ length: copies }, () => this.#frame());
-      const named = type === 3 ? (TABLES_REGION << 30n) | (BigInt(places.length) << 12n) : physical[0]!;
+      const named =
+        type === 3 ? (TABLES_REGION << 30n) | (BigInt(places.length) << 12n) : physical[0]!;
       places.push({ named, physical });
       return { named, physical };
     };
-    const first = type === 1 || type === 3 ? PASIDS.map(() => this.#tree(allocate, 1, 4, type === 3)) : [];
+    const first =
+      type === 1 || type === 3 ? PASIDS.map(() => this.#tree(allocate, 1, 4, type === 3)) : [];
     const host = (): { named: bigint; physical: bigint[] } => {
       const frame = this.#frame();
       return { named: frame, physical: [frame] };
@@ -166,7 +168,12 @@ export class World {
       add(table, region, 2, [blocks.named]);
       for (const block of BLOCKS) {
         const leaves = Array.from({ length: nested ? 1 : 2 }, allocate);
-        add(blocks, block, 1, leaves.map(({ named }) => named));
+        add(
+          blocks,
+          block,
+          1,
+          leaves.map(({ named }) => named),
+        );
         for (const leaf of leaves) for (const page of PAGES) add(leaf, page, 0, []);
       }
     }
@@ -187,17 +194,29 @@ export class World {
     const { level, stage, tables, pages } = slot;
     // Whatever leads to stage-1 tables is kept alive more often, or nothing would ever be mapped.
     if (random.chance(level > 1 || pages !== undefined ? 2 : 8)) return 0n;
-    const leaf = tables.length === 0 || (level < 3 && pages === undefined && random.chance(level === 1 ? 20 : 8));
+    const leaf =
+      tables.length === 0 ||
+      (level < 3 && pages === undefined && random.chance(level === 1 ? 20 : 8));
     const size = 1n << BigInt(12 + 9 * level);
-    const page = slot.nested ? randomAddress(random) : 0x2_0000_0000n + (BigInt(random.below(1 << 20)) << 12n);
+    const page = slot.nested
+      ? randomAddress(random)
+      : 0x2_0000_0000n + (BigInt(random.below(1 << 20)) << 12n);
     const target = leaf ? (pages ? random.pick(pages) : page & ~(size - 1n)) : random.pick(tables);
     const large = leaf && level > 0 ? 0x80n : 0n;
     if (stage === 1) {
-      const permissions = random.weighted([[80, 7n], [8, 5n], [8, 3n]]);
+      const permissions = random.weighted([
+        [80, 7n],
+        [8, 5n],
+        [8, 3n],
+      ]);
       const flags = random.chance(30) ? 0x460n : random.chance(30) ? 0x20n : 0n;
       return target | permissions | flags | large;
     }
-    const permissions = random.weighted([[84, 3n], [9, 1n], [pages ? 1 : 6, 2n]]);
+    const permissions = random.weighted([
+      [84, 3n],
+      [9, 1n],
+      [pages ? 1 : 6, 2n],
+    ]);
     const flags = random.chance(30) ? 0x300n : random.chance(30) ? 0x100n : 0n;
     const reserved = random.chance(1) ? 1n << 62n : 0n;
     return target | permissions | flags | large | reserved;
@@ -215,7 +234,11 @@ export class World {
     const base = this.#contextAddress(source, table);
     if (this.legacy) {
       const domain = random.pick(this.domains);
-      const type = random.weighted([[50, 0n], [45, 1n], [5, 2n]]);
+      const type = random.weighted([
+        [50, 0n],
+        [45, 1n],
+        [5, 2n],
+      ]);
       this.memory.write64(base, present | fpd | (type << 2n) | domain.second);
       this.memory.write64(base + 8n, BigInt(domain.width) | (BigInt(domain.id) << 8n));
       return;
@@ -260,7 +283,10 @@ export class World {
   }
 
   #words(address: bigint, count: number): bigint[] {
-    return Array.from({ length: count }, (_, at) => this.memory.read64(address + BigInt(at) * 8n) ?? 0n);
+    return Array.from(
+      { length: count },
+      (_, at) => this.memory.read64(address + BigInt(at) * 8n) ?? 0n,
+    );
   }
 
   /** What the unit finds for `source` when it looks now. */
@@ -297,7 +323,9 @@ export class World {
   #changeStructures(change: () => void): void {
     const contexts = SOURCES.map((source) => this.contextValue(source));
     const pasids = SOURCES.flatMap((source) => PASIDS.map((pasid) => [source, pasid] as const));
-    const before = this.legacy ? [] : pasids.map(([source, pasid]) => this.pasidValue(source, pasid));
+    const before = this.legacy
+      ? []
+      : pasids.map(([source, pasid]) => this.pasidValue(source, pasid));
     change();
     const keep = <T>(into: Map<number, Past<T>[]>, key: number, value: T, now: T): void => {
       if (JSON.stringify(value, hexadecimal) === JSON.stringify(now, hexadecimal)) return;
@@ -338,7 +366,9 @@ export class World {
   /** Changes a page-table entry, one of those at `used` more often than another. */
   changeEntry(used: readonly bigint[]): void {
     const { random } = this;
-    const known = used.map((address) => this.#slotAt.get(address)).filter((slot) => slot !== undefined);
+    const known = used
+      .map((address) => this.#slotAt.get(address))
+      .filter((slot) => slot !== undefined);
     const first = known.filter(({ stage }) => stage === 1);
     const from = random.chance(40) ? this.#slots : random.chance(50) ? first : known;
     const slot = random.pick(from.length > 0 ? from : this.#slots);
@@ -355,7 +385,8 @@ export class World {
   randomAddress(): bigint {
     const { random } = this;
     const offset = BigInt(random.below(4096));
-    if (random.chance(4)) return (TABLES_REGION << 30n) | (BigInt(random.below(30)) << 12n) | offset;
+    if (random.chance(4))
+      return (TABLES_REGION << 30n) | (BigInt(random.below(30)) << 12n) | offset;
     if (random.chance(1)) return random.bits64();
     return randomAddress(random) | offset;
   }

@@ -66,8 +66,7 @@ const updateFlags = (
   const { unsnoopedUpdates, erratum772415 } = walk.machine;
   if (!stage.snooped && !unsnoopedUpdates) throw new Refusal(0x90, 1, level);
   if (page !== undefined) {
-    // Where the entry is, is translated once more, now to be written.
-    walk.reads += page.reads;
+    walk.updateReads += page.reads;
     const skipsPermission = erratum772415 && stage.snooped;
     if (!page.write && !skipsPermission) throw new Refusal(0x77, 1, level);
     if (stage.under?.flags) makeDirty(walk, page.leaf);

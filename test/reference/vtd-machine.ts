@@ -69,8 +69,10 @@ export type ReferenceResult =
       /** log2 of the page size, of the smaller page when two stages translate; 64 when none does. */
       readonly pageLg2: number;
       readonly granted: Granted;
-      /** Page-table entries read, one that is not in memory included. */
+      /** Page-table entries read, one that is not in memory included: the closed form of VTD-NEST-06. */
       readonly reads: number;
+      /** Entries read once more by a unit that translates a stage-1 entry's address again to update its flags. */
+      readonly updateReads: number;
     }
   | {
       readonly ok: false;
@@ -79,6 +81,7 @@ export type ReferenceResult =
       readonly stage: 0 | 1 | 2;
       readonly level: number | undefined;
       readonly reads: number;
+      readonly updateReads: number;
     };
 
 /** A refusal on its way up. Only the reference throws for it: it makes a walk read like its rules. */
@@ -99,6 +102,7 @@ export interface Walk {
   readonly request: ReferenceRequest;
   readonly scalable: boolean;
   reads: number;
+  updateReads: number;
   /** FPD of any entry consulted until now. */
   fpd: boolean;
   /** What is still asked for; a translation request loses `write` where it is not permitted. */

@@ -112,6 +112,7 @@ describe("the reference", () => {
       pageLg2: 12,
       granted: { read: true, write: true, execute: false },
       reads: 3,
+      updateReads: 0,
     });
     memory.set([0x4000n, 0x5001n]);
     expect(

@@ -50,6 +50,7 @@ const untranslated = (walk: Walk): ReferenceResult => ({
   pageLg2: 64,
   granted: { ...walk.asked },
   reads: walk.reads,
+  updateReads: walk.updateReads,
 });
 
 /** Whether any bit of `value` at or above the host address width is set. */
@@ -70,6 +71,7 @@ export const referenceTranslate = (
     request,
     scalable: mode === 1n,
     reads: 0,
+    updateReads: 0,
     fpd: false,
     asked: {
       read: read || request.type === "translation-request",
@@ -82,7 +84,15 @@ export const referenceTranslate = (
   } catch (refusal) {
     if (!(refusal instanceof Refusal)) throw refusal;
     const { code, stage, level } = refusal;
-    return { ok: false, code, silenced: silence(walk, code), stage, level, reads: walk.reads };
+    return {
+      ok: false,
+      code,
+      silenced: silence(walk, code),
+      stage,
+      level,
+      reads: walk.reads,
+      updateReads: walk.updateReads,
+    };
   }
 };
 
@@ -167,6 +177,7 @@ const bySecondStage = (walk: Walk, stage: SecondStage): ReferenceResult => {
     pageLg2: page.pageLg2,
     granted: { ...walk.asked },
     reads: walk.reads,
+    updateReads: walk.updateReads,
   };
 };
 
@@ -259,7 +270,9 @@ const hasReservedBits = (machine: ReferenceMachine, entry: readonly bigint[]): b
   if (bit(third, 1) || bits(third, 11, 8) !== 0n || aboveHost(machine, third)) return true;
   if (bit(third, 0) && !bit(ecap, 31)) return true;
   if (bit(third, 7) && !bit(ecap, 34)) return true;
-  if ((pointer(third) !== 0n || bit(third, 4)) && !bit(ecap, 47)) return true;
+  // FSPM with them: it has no meaning without a first stage either.
+  if ((pointer(third) !== 0n || bit(third, 4) || bits(third, 3, 2) !== 0n) && !bit(ecap, 47))
+    return true;
   return entry.slice(3).some((quadword) => quadword !== 0n);
 };
 
@@ -325,7 +338,14 @@ const translateScalable = (walk: Walk): ReferenceResult => {
   });
   if (type === 1n) {
     const { address, pageLg2 } = upper;
-    return { ok: true, address, pageLg2, granted: { ...walk.asked }, reads: walk.reads };
+    return {
+      ok: true,
+      address,
+      pageLg2,
+      granted: { ...walk.asked },
+      reads: walk.reads,
+      updateReads: walk.updateReads,
+    };
   }
   // VTD-NEST-01 and 04
   const page = secondStage(walk, lower, upper.address, { what: "page" });
@@ -336,5 +356,6 @@ const translateScalable = (walk: Walk): ReferenceResult => {
     pageLg2,
     granted: { ...walk.asked },
     reads: walk.reads,
+    updateReads: walk.updateReads,
   };
 };

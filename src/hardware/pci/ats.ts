@@ -53,9 +53,10 @@ export interface AtsTarget {
   /**
    * Drops what `invalidation` covers. `completed` is called once no request in
    * flight uses a dropped translation any more: at once, or later, exactly once
-   * (§10.3.3). A device that does not answer never calls it.
+   * (§10.3.3), with `false` by a device whose answer names another invalidation.
+   * A device that does not answer never calls it.
    */
-  invalidate(invalidation: AtsInvalidation, completed: () => void): void;
+  invalidate(invalidation: AtsInvalidation, completed: (right?: boolean) => void): void;
   /** Takes the answer to a group of page requests; absent where the device has no page request interface. */
   respond?(response: PageGroupResponse): void;
 }
@@ -77,6 +78,9 @@ export interface PageRequest {
   /** Whether it is the last one of its group, so that a response is due. */
   readonly last: boolean;
 }
+
+/** What became of a page request: software has it, the unit answered it itself, or it was refused. */
+export type PageRequestOutcome = "queued" | "overflow" | "refused";
 
 /** Every request of the group was served (PCIe 6.3 §10.4.2.1). */
 export const PAGE_RESPONSE_SUCCESS = 0;

@@ -1,3 +1,4 @@
+import type { BarDeclaration } from "./base-address.ts";
 import { CONVENTIONAL_CONFIG_SIZE, ConfigSpace, EXTENDED_CONFIG_SIZE } from "./config-space.ts";
 import { type FunctionKind, KINDS } from "./function-kind.ts";
 import {
@@ -40,6 +41,8 @@ export interface FunctionDeclaration {
   readonly endEndPrefix?: boolean;
   /** Can reset itself; `true` for an endpoint when absent. */
   readonly functionLevelReset?: boolean;
+  /** Memory base address registers; bridges have none. */
+  readonly bars?: readonly BarDeclaration[];
   /** log2 of the vectors it wants. */
   readonly msi?: { readonly vectorsLg2: number };
   readonly acs?: AcsDeclaration;
@@ -141,6 +144,9 @@ const appendExtended = (config: ConfigSpace, of: FunctionDeclaration): void => {
 export const configSpaceOf = (declaration: FunctionDeclaration): ConfigSpace => {
   const { portType } = KINDS[declaration.kind];
   const { acs, ats, pageRequest, pasid, msi } = declaration;
+  if (KINDS[declaration.kind].bridge && (declaration.bars ?? []).length > 0) {
+    throw new RangeError(`a ${declaration.kind} has no base address registers here`);
+  }
   if (portType === undefined && (acs ?? ats ?? pageRequest ?? pasid) !== undefined) {
     throw new RangeError(`a ${declaration.kind} function has no extended capabilities`);
   }

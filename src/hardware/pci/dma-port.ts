@@ -15,12 +15,14 @@ import {
   DmaRequest,
   EXECUTE,
   NO_PASID,
+  PRIVILEGED,
   READ,
   TRANSLATION_REQUEST,
   UNTRANSLATED,
   WRITE,
 } from "./dma-request.ts";
 import {
+  dwordAt,
   InFlight,
   type InFlightContext,
   InFlightRequests,
@@ -29,7 +31,9 @@ import {
   type TransferPiece,
   type TransferResult,
 } from "./in-flight.ts";
-import { type PciFault, pciFault } from "./pci-fault.ts";
+import { type PciFault, type PciFaultReason, pciFault } from "./pci-fault.ts";
+import type { PageRequest, PageRequestOutcome } from "./ats.ts";
+import { type InterruptPort, isInterruptRequest } from "./interrupt-request.ts";
 import { type Route, refusalOf } from "./route.ts";
 import type { PciFunction } from "./topology.ts";
 
@@ -56,6 +60,16 @@ export const PCI_TRANSFER_ENDED: EventType<{
   readonly result: TransferResult;
 }> = defineEvent("pci.transfer-ended");
 
+/** A function has sent an interrupt. */
+export const PCI_INTERRUPT: EventType<{
+  readonly function: string;
+  /** Requester ID at the root complex. */
+  readonly source: number;
+  readonly address: bigint;
+  readonly data: number;
+  readonly fault: DmaFault | undefined;
+}> = defineEvent("pci.interrupt");
+
 /** The bytes that were read, or why they were not. */
 export type ReadResult = { readonly ok: true; readonly bytes: Uint8Array } | TransferFailure;
 
@@ -72,6 +86,11 @@ export type TranslationResult =
     }
   | { readonly ok: false; readonly fault: DmaFault };
 
+/** What became of a page request; its answer, if there is one, goes to the function's `AtsTarget`. */
+export type PageRequestResult =
+  | { readonly ok: true; readonly outcome: PageRequestOutcome }
+  | { readonly ok: false; readonly fault: PciFault };
+
 /** How a port reaches the fabric it belongs to. */
 export interface PortFabric {
   readonly memory: PhysicalMemory;
@@ -79,6 +98,8 @@ export interface PortFabric {
   /** Changes when a route may have. */
   generation(): number;
   routeOf(fn: PciFunction): Route;
+  /** Where interrupts go; `undefined` when nobody takes them. */
+  interruptPort(): InterruptPort | undefined;
   /** Where a transfer through `route` is counted besides at its port. */
   countedBy(route: Route): readonly InFlightRequests[];
 }
@@ -193,10 +214,15 @@ export class DmaPort {
     for (let done = 0; done < bytes.length; ) {
       const count = Math.min(PAGE_SIZE - (lo & 0xfff), bytes.length - done);
       this.#fill(hi, lo, count, access, pasid, addressType);
-      if (!this.translate(request)) return failure(request.fault, done);
-      const pfn = frameOf(request.outHi, request.outLo);
-      if (!memory.copyInFrame(pfn, request.outLo & 0xfff, bytes, done, count, toMemory)) {
-        return failure(this.#noMemory(pfn), done);
+      if (isInterruptRequest(request)) {
+        const fault = this.#refusedInterrupt() ?? this.#sendInterrupt(lo, dwordAt(bytes, done));
+        if (fault !== undefined) return failure(fault, done);
+      } else {
+        if (!this.translate(request)) return failure(request.fault, done);
+        const pfn = frameOf(request.outHi, request.outLo);
+        if (!memory.copyInFrame(pfn, request.outLo & 0xfff, bytes, done, count, toMemory)) {
+          return failure(this.#noMemory(pfn), done);
+        }
       }
       done += count;
       lo = (lo + count) | 0;
@@ -246,11 +272,14 @@ export class DmaPort {
     for (let done = 0; done < length && fault === undefined; ) {
       const count = Math.min(PAGE_SIZE - (lo & 0xfff), length - done);
       this.#fill(hi, lo, count, access, pasid, addressType);
-      if (this.translate(request)) {
+      const isInterrupt = isInterruptRequest(request);
+      if (isInterrupt ? this.#refusedInterrupt() === undefined : this.translate(request)) {
+        const at = lo;
         pieces.push({
           pfn: frameOf(request.outHi, request.outLo),
           offset: request.outLo & 0xfff,
           count,
+          interrupt: isInterrupt ? (data) => this.#sendInterrupt(at, data) : undefined,
         });
       } else {
         fault = failure(request.fault, done).fault;
@@ -286,6 +315,61 @@ export class DmaPort {
     if (!this.translate(request)) return { ok: false, fault: failure(request.fault, 0).fault };
     const { outHi, outLo, pageLg2, granted } = request;
     return { ok: true, address: hpa(fromHalves(outHi, outLo)), sizeLg2: pageLg2, granted };
+  }
+
+  /**
+   * Sends a page request message (PCIe 6.3 §10.4). The answer goes to the
+   * function's `AtsTarget`, perhaps before this returns.
+   */
+  requestPage(request: Omit<PageRequest, "source">): PageRequestResult {
+    const { route } = this;
+    const { pageRequests } = this.function;
+    const { pasid, execute, privileged } = request;
+    const access = READ | (execute ? EXECUTE : 0) | (privileged ? PRIVILEGED : 0);
+    const hi = highHalf(request.address);
+    const lo = lowHalf(request.address) & ~0xfff;
+    this.#fill(hi, lo, PAGE_SIZE, access, pasid, UNTRANSLATED);
+    const stopped = pageRequests.refusal();
+    const fault =
+      refusalOf(route, this.#request) ??
+      (stopped === undefined ? undefined : this.#refusal(stopped, "may send no page request"));
+    if (fault !== undefined) return { ok: false, fault };
+    const { translator } = route;
+    if (translator?.requestPage === undefined) {
+      return { ok: false, fault: this.#refusal("no-page-request-service", "asks nobody for a page") };
+    }
+    pageRequests.sent(request);
+    const { source } = route;
+    return { ok: true, outcome: translator.requestPage({ ...request, source }) };
+  }
+
+  #refusal(reason: PciFaultReason, what: string): PciFault {
+    return pciFault(reason, `${this.function.address} ${what}: ${reason}`);
+  }
+
+  /** Why the port's request, an interrupt, does not get to the root complex. */
+  #refusedInterrupt(): PciFault | undefined {
+    const request = this.#request;
+    const refused = refusalOf(this.route, request);
+    request.fault = refused;
+    return refused;
+  }
+
+  #sendInterrupt(lo: number, data: number): PciFault | undefined {
+    const { source, translator } = this.route;
+    const address = fromHalves(0, lo);
+    const deliver = this.#fabric.interruptPort();
+    const fault =
+      deliver === undefined
+        ? this.#refusal("no-interrupt-port", "interrupts nobody")
+        : deliver({ source, address, data }, translator)
+          ? undefined
+          : this.#refusal("interrupt-blocked", "sends an interrupt that does not pass");
+    const { trace } = this.#fabric;
+    if (trace.enabled) {
+      trace.emit(PCI_INTERRUPT, { function: this.function.address, source, address, data, fault });
+    }
+    return fault;
   }
 
   #context(): InFlightContext {

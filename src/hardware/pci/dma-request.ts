@@ -1,3 +1,5 @@
+import type { PageRequest, PageRequestOutcome } from "./ats.ts";
+
 /** Permissions and properties of a request; or-ed together in `DmaRequest.access`. */
 export const READ = 1;
 /** Writes memory. A request that reads and writes is an AtomicOp. */
@@ -68,4 +70,6 @@ export interface Translator {
    * @returns `false` when it is refused, with `request.fault` set
    */
   translate(request: DmaRequest): boolean;
+  /** Takes a page request; absent where nobody serves page requests. An answer may come before this returns. */
+  requestPage?(request: PageRequest): PageRequestOutcome;
 }

@@ -1,10 +1,12 @@
 import type { PhysicalMemory } from "../../memory/physical-memory.ts";
 import type { TraceChannel } from "../../trace/channel.ts";
 import { defineEvent, type EventType } from "../../trace/channel.ts";
-import type { AtsInvalidation } from "./ats.ts";
+import type { AtsInvalidation, PageGroupResponse } from "./ats.ts";
 import { DmaPort } from "./dma-port.ts";
 import type { Translator } from "./dma-request.ts";
 import { InFlightRequests } from "./in-flight.ts";
+import type { InterruptPort } from "./interrupt-request.ts";
+import { MmioMap, type MmioWidth } from "./mmio.ts";
 import { type Route, routeFrom } from "./route.ts";
 import { ATS_CAPABILITY } from "./spec/capabilities.ts";
 import type { PciFunction, Topology } from "./topology.ts";
@@ -23,6 +25,14 @@ export const PCI_DEVICE_INVALIDATION: EventType<{
   readonly function: string;
   readonly invalidation: AtsInvalidation;
 }> = defineEvent("pci.device-invalidation");
+
+/** A group of page requests was answered. */
+export const PCI_PAGE_RESPONSE: EventType<{
+  readonly function: string;
+  readonly response: PageGroupResponse;
+  /** Whether the function waited for it. */
+  readonly expected: boolean;
+}> = defineEvent("pci.page-response");
 
 /** The fabric as plain data. */
 export interface FabricInspection {
@@ -54,12 +64,15 @@ export class Fabric {
   readonly #bySegment = new Map<number, Translator>();
   readonly #bySubtree = new Map<PciFunction, Translator>();
   readonly #byFunction = new Map<PciFunction, Translator>();
+  readonly #mmio: MmioMap;
+  #interruptPort: InterruptPort | undefined;
   readonly #throughTranslator = new Map<Translator, InFlightRequests>();
 
   constructor(topology: Topology, memory: PhysicalMemory) {
     this.topology = topology;
     this.memory = memory;
     this.trace = topology.trace;
+    this.#mmio = new MmioMap(topology);
   }
 
   /**
@@ -112,6 +125,7 @@ export class Fabric {
         memory: this.memory,
         trace: this.trace,
         generation: () => this.topology.generation,
+        interruptPort: () => this.#interruptPort,
         routeOf: (from) => routeFrom(from, this.translatorOf(from)),
         countedBy: (route) => this.#countedBy(route),
       },
@@ -141,14 +155,14 @@ export class Fabric {
    * Sends an invalidation to the translation cache of a function.
    *
    * @param id requester ID
-   * @param completed called once the device has answered: at once, later, or never
+   * @param completed called once the device has answered, with `false` when wrongly: at once, later, or never
    * @returns `false` when nobody takes it: no such function, ATS not enabled, or no cache
    */
   invalidateDevice(
     segment: number,
     id: number,
     invalidation: AtsInvalidation,
-    completed: () => void,
+    completed: (right?: boolean) => void,
   ): boolean {
     const fn = this.topology.lookup(segment, id);
     if (fn?.atsTarget === undefined || !fn.config.has(ATS_CAPABILITY.layout, "atsEnable"))
@@ -157,6 +171,51 @@ export class Fabric {
       this.trace.emit(PCI_DEVICE_INVALIDATION, { function: fn.address, invalidation });
     fn.atsTarget.invalidate(invalidation, completed);
     return true;
+  }
+
+  /**
+   * Delivers the answer to a group of page requests.
+   *
+   * @returns `false` when the function does not wait for it or does not exist
+   */
+  respondToDevice(segment: number, response: PageGroupResponse): boolean {
+    const fn = this.topology.lookup(segment, response.destination);
+    if (fn === undefined) return false;
+    const expected = fn.pageRequests.answered(response);
+    if (this.trace.enabled)
+      this.trace.emit(PCI_PAGE_RESPONSE, { function: fn.address, response, expected });
+    if (expected) fn.atsTarget?.respond?.(response);
+    return expected;
+  }
+
+  /**
+   * Has `port` take the interrupts of every function: DWORD writes without a
+   * PASID to FEE0_0000 to FEEF_FFFF, which are never memory. Without a port
+   * they are refused.
+   *
+   * @returns a function that ends it
+   * @throws RangeError when there is a port already: a bug in the caller
+   */
+  attachInterrupts(port: InterruptPort): () => void {
+    if (this.#interruptPort !== undefined) throw new RangeError("interrupts have a port already");
+    this.#interruptPort = port;
+    return () => {
+      if (this.#interruptPort === port) this.#interruptPort = undefined;
+    };
+  }
+
+  /** Reads device memory as a processor does; all ones where nobody answers. */
+  readMmio(segment: number, address: bigint, width: MmioWidth): bigint {
+    return this.#mmio.read(segment, address, width);
+  }
+
+  /**
+   * Writes device memory as a processor does.
+   *
+   * @returns `false` when nobody answers
+   */
+  writeMmio(segment: number, address: bigint, width: MmioWidth, value: bigint): boolean {
+    return this.#mmio.write(segment, address, width, value);
   }
 
   /** The fabric's state as plain data; only functions whose port has been asked for. */

@@ -77,6 +77,10 @@ export class InFlightRequests {
   }
 }
 
+/** The 32-bit value at `at`, little endian, unsigned. */
+export const dwordAt = (bytes: Uint8Array, at: number): number =>
+  (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
+
 /** One piece of a transfer: bytes of one page frame. */
 export interface TransferPiece {
   readonly pfn: number;
@@ -84,6 +88,8 @@ export interface TransferPiece {
   readonly offset: number;
   /** Bytes. */
   readonly count: number;
+  /** Set when the piece is no memory but an interrupt: sends it, and tells why it did not arrive. */
+  readonly interrupt: ((data: number) => DmaFault | undefined) | undefined;
 }
 
 /** What a transfer in flight needs of the port it came from. */
@@ -168,15 +174,22 @@ export class InFlight {
   }
 
   #move(bytes: Uint8Array): TransferResult {
-    const { memory, noMemory } = this.#context;
     let transferred = 0;
-    for (const { pfn, offset, count } of this.#pieces) {
-      if (!memory.copyInFrame(pfn, offset, bytes, transferred, count, this.writes)) {
-        return { ok: false, fault: noMemory(pfn), transferred };
-      }
-      transferred += count;
+    for (const piece of this.#pieces) {
+      const fault = this.#movePiece(piece, bytes, transferred);
+      if (fault !== undefined) return { ok: false, fault, transferred };
+      transferred += piece.count;
     }
     return this.fault === undefined ? TRANSFERRED : { ok: false, fault: this.fault, transferred };
+  }
+
+  #movePiece(piece: TransferPiece, bytes: Uint8Array, at: number): DmaFault | undefined {
+    const { pfn, offset, count, interrupt } = piece;
+    if (interrupt !== undefined) return interrupt(dwordAt(bytes, at));
+    const { memory, noMemory } = this.#context;
+    return memory.copyInFrame(pfn, offset, bytes, at, count, this.writes)
+      ? undefined
+      : noMemory(pfn);
   }
 
   #end(result: TransferResult): void {

@@ -26,6 +26,18 @@ export type PciFaultReason =
   | "translation-blocked"
   /** A translation request, and nothing that translates (§10.2.2). */
   | "no-translation-agent"
+  /** A page request, although they are not enabled (§10.5.2.2). */
+  | "page-requests-disabled"
+  /** A page request after a Response Failure (§10.5.2.3). */
+  | "page-requests-failed"
+  /** A page request beyond the outstanding ones that the function may have (§10.5.2.5). */
+  | "page-requests-exhausted"
+  /** A page request, and nobody who serves them. */
+  | "no-page-request-service"
+  /** An interrupt, and nobody to deliver it to. */
+  | "no-interrupt-port"
+  /** An interrupt that remapping did not let pass. */
+  | "interrupt-blocked"
   /** There is no memory at the physical address. */
   | "no-memory"
   /** The function was reset or removed while the request was in flight. */

@@ -1,10 +1,13 @@
 import { defineEvent, type EventType, TraceChannel } from "../../trace/channel.ts";
 import type { AtsTarget } from "./ats.ts";
+import { type BaseAddressRegister, placeBaseAddresses } from "./base-address.ts";
 import type { ConfigSpace, ConfigWidth } from "./config-space.ts";
 import { configSpaceOf, type FunctionDeclaration } from "./declaration.ts";
 import { type FunctionKind, KINDS } from "./function-kind.ts";
+import type { MmioTarget } from "./mmio.ts";
+import { PageRequestInterface } from "./page-request-interface.ts";
 import { formatPciAddress, requesterId } from "./requester-id.ts";
-import { PAGE_REQUEST_CAPABILITY, PCI_EXPRESS_CAPABILITY } from "./spec/capabilities.ts";
+import { PCI_EXPRESS_CAPABILITY } from "./spec/capabilities.ts";
 import { TYPE_0_HEADER, TYPE_1_HEADER } from "./spec/config-header.ts";
 
 /** Software has written to a function's configuration space. */
@@ -33,12 +36,19 @@ export class PciFunction {
   readonly config: ConfigSpace;
   /** The bus behind it, when it is a bridge. */
   readonly secondary: Bus | undefined;
+  /** Its base address registers. */
+  readonly bars: readonly BaseAddressRegister[];
+  /** What is behind them; nobody answers while there is nothing. */
+  mmioTarget: MmioTarget | undefined = undefined;
+  /** Its page requests that wait for an answer. */
+  readonly pageRequests: PageRequestInterface;
   /** What drops cached translations, when the device has such a cache. */
   atsTarget: AtsTarget | undefined = undefined;
   /** Set once it has been taken out of the machine. */
   removed = false;
   readonly #topology: Topology;
   readonly #resetListeners: (() => void)[] = [];
+  readonly #writeListeners: (() => void)[] = [];
   #secondaryInReset = false;
 
   constructor(topology: Topology, bus: Bus, declaration: FunctionDeclaration) {
@@ -49,6 +59,8 @@ export class PciFunction {
     this.kind = declaration.kind;
     this.config = configSpaceOf(declaration);
     this.secondary = KINDS[this.kind].bridge ? new Bus(topology, bus.segment, this) : undefined;
+    this.bars = placeBaseAddresses(this.config, declaration.bars ?? []);
+    this.pageRequests = new PageRequestInterface(this.config);
     this.config.onWrite = (offset, width, value) => this.#written(offset, width, value);
   }
 
@@ -89,9 +101,15 @@ export class PciFunction {
     };
   }
 
+  /** Calls `listener` after each write by software to its configuration space. */
+  onConfigWrite(listener: () => void): void {
+    this.#writeListeners.push(listener);
+  }
+
   /** Resets it: configuration space first, then whoever holds something on its behalf (PCIe 6.3 §6.6.2). */
   reset(): void {
     this.config.reset();
+    this.pageRequests.reset();
     this.#secondaryInReset = false;
     this.#topology.generation++;
     for (const listener of [...this.#resetListeners]) listener();
@@ -104,10 +122,10 @@ export class PciFunction {
     this.#topology.generation++;
     if (trace.enabled)
       trace.emit(PCI_CONFIG_WRITE, { function: this.address, offset, width, value });
-    const enabled = this.config.has(PAGE_REQUEST_CAPABILITY.layout, "pageRequestEnable");
-    this.config.set(PAGE_REQUEST_CAPABILITY.layout, "stopped", enabled ? 0 : 1);
+    this.pageRequests.written(offset, width, value);
     if (this.#asksForReset(offset, width, value)) this.reset();
     if (this.secondary !== undefined) this.#followSecondaryReset(this.secondary);
+    for (const listener of this.#writeListeners) listener();
   }
 
   #asksForReset(offset: number, width: ConfigWidth, value: number): boolean {

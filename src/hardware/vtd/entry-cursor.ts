@@ -1,9 +1,8 @@
-import { entryFrame, frameAddress, fromHalves } from "../../bits/halves.ts";
+import { frameAddress, fromHalves } from "../../bits/halves.ts";
 import { WORDS_LG2 } from "../../memory/bank.ts";
 import type { PhysicalMemory } from "../../memory/physical-memory.ts";
 import type { TraceChannel } from "../../trace/channel.ts";
 import type { Counters } from "./counters.ts";
-import { tableIndex } from "./entry-checks.ts";
 import { ENTRY_READ, FLAGS_SET } from "./events.ts";
 
 /** An entry changed between reading and marking it: walk again. Not a fault code. */
@@ -19,7 +18,10 @@ export interface CursorParts {
   readonly trace: TraceChannel;
 }
 
-/** The page-table entry that a walk is looking at, and after a refusal the one that refused. */
+/**
+ * The page-table entry that a walk has stopped at: to mark it, to finish at it,
+ * or because it refuses. A walk that goes on keeps the entry in local variables.
+ */
 export class EntryCursor {
   readonly stage: 1 | 2;
   /** Level of the table the entry is in, 0 the leaf; -1 when no entry has been read. */
@@ -62,31 +64,25 @@ export class EntryCursor {
     return frameAddress(this.pfn) + BigInt(this.word * 4);
   }
 
-  /** The frame the entry points to. */
-  get frame(): number {
-    return entryFrame(this.hi, this.lo);
-  }
-
-  /**
-   * Reads the entry for address `(hi, lo)` in the table of `level` at frame `pfn`.
-   *
-   * @returns whether there is memory
-   */
-  read(level: number, pfn: number, hi: number, lo: number): boolean {
-    const word = tableIndex(level, hi, lo) << 1;
-    const bank = this.#memory.bankOf(pfn);
-    const at = ((pfn - bank.firstPfn) << WORDS_LG2) + word;
-    const { words } = bank;
-    const readable = at >>> 0 < words.length;
+  /** Notes the entry whose first 32-bit word is `word` of the table of `level` at frame `pfn`. */
+  at(level: number, pfn: number, word: number, hi: number, lo: number, readable: boolean): void {
     this.level = level;
     this.pfn = pfn;
     this.word = word;
+    this.hi = hi;
+    this.lo = lo;
     this.readable = readable;
-    this.lo = readable ? words[at]! : 0;
-    this.hi = readable ? words[at + 1]! : 0;
-    this.#counters.tableReads++;
-    if (this.#trace.enabled) this.#traceRead(readable, fromHalves(hi, lo));
-    return readable;
+  }
+
+  /** Tells listeners that the entry under the cursor has been read for address `(hi, lo)`. */
+  traceRead(hi: number, lo: number): void {
+    this.#trace.emit(ENTRY_READ, {
+      stage: this.stage,
+      level: this.level,
+      address: this.address,
+      value: this.readable ? fromHalves(this.hi, this.lo) : undefined,
+      input: fromHalves(hi, lo),
+    });
   }
 
   /**
@@ -108,15 +104,5 @@ export class EntryCursor {
     const bank = this.#memory.bankOf(pfn);
     const at = ((pfn - bank.firstPfn) << WORDS_LG2) + word;
     return bank.words[at] === lo && bank.words[at + 1] === hi ? 0x91 : CHANGED;
-  }
-
-  #traceRead(readable: boolean, input: bigint): void {
-    this.#trace.emit(ENTRY_READ, {
-      stage: this.stage,
-      level: this.level,
-      address: this.address,
-      value: readable ? fromHalves(this.hi, this.lo) : undefined,
-      input,
-    });
   }
 }

@@ -1,7 +1,8 @@
-import { frameHigh, frameLow, frameOf } from "../../bits/halves.ts";
+import { entryFrame, frameHigh, frameLow, frameOf } from "../../bits/halves.ts";
+import { WORDS_LG2 } from "../../memory/bank.ts";
 import { EXECUTE, PRIVILEGED, READ, WRITE } from "../pci/dma-request.ts";
 import { CHANGED, EntryCursor, MAX_RETRIES } from "./entry-cursor.ts";
-import { type EntryChecks, firstStageChecks, inInterruptRange } from "./entry-checks.ts";
+import { type EntryChecks, firstStageChecks, inInterruptRange, tableIndex } from "./entry-checks.ts";
 import { firstStageRights, UNCHECKED_WRITE, withoutOptionalWrite } from "./rights.ts";
 import type { SecondStage } from "./second-stage.ts";
 import { StructureCache } from "./structure-cache.ts";
@@ -84,7 +85,9 @@ export class FirstStage {
     const { tableHi, tableLo } = this.#checks;
     const nested = target.type === NESTED;
     const wanted = target.extendedAccessed ? ACCESSED | EXTENDED_ACCESSED : ACCESSED;
-    let level = target.firstStageLevels - 1;
+    const { memory, counters, trace } = this.#parts;
+    const top = target.firstStageLevels - 1;
+    let level = top;
     let pfn = target.firstStagePfn;
     let rights = WRITABLE | USER;
     let known = useKnown && structures.find(tag, hi, lo);
@@ -97,30 +100,42 @@ export class FirstStage {
       // 1. Find the table: a guest address when nested, unless a cache knew where it is.
       const guestPfn = pfn;
       if (nested && !known) {
-        const code = this.#findTable(target, level, guestPfn);
-        if (code !== 0) return code;
+        const refused = this.#findTable(target, level, guestPfn);
+        if (refused !== 0) return refused;
         pfn = frameOf(this.#second.outHi, this.#second.outLo);
-        if (tag !== 0 && level < target.firstStageLevels - 1) {
+        if (tag !== 0 && level < top) {
           structures.put(tag, hi, lo, level, pfn, rights);
         }
       }
       this.#guestPfn = known ? -1 : guestPfn;
       known = false;
-      // 2. Read the entry: present, then reserved bits.
-      if (!cursor.read(level, pfn, hi, lo)) return level === target.firstStageLevels - 1 ? 0x73 : 0x70;
-      const entry = cursor.lo;
-      if ((entry & PRESENT) === 0) return 0x71;
-      rights = (rights & (entry | EXECUTE_DISABLE)) | executeDisable(cursor.hi);
-      if (level === 0 || (level < 3 && (entry & PAGE_SIZE_BIT) !== 0)) {
-        return this.#finish(target, hi, lo, access, rights);
+      // 2. Read the entry: present, then reserved bits, those of a leaf later.
+      const word = tableIndex(level, hi, lo) << 1;
+      const { words, firstPfn } = memory.bankOf(pfn);
+      const at = ((pfn - firstPfn) << WORDS_LG2) + word;
+      const readable = at >>> 0 < words.length;
+      const entryLo = readable ? words[at]! : 0;
+      const entryHi = readable ? words[at + 1]! : 0;
+      const isLeaf = level === 0 || (level < 3 && (entryLo & PAGE_SIZE_BIT) !== 0);
+      counters.tableReads++;
+      let code = 0;
+      if (!readable) code = level === top ? 0x73 : 0x70;
+      else if ((entryLo & PRESENT) === 0) code = 0x71;
+      else if (!isLeaf && ((entryLo & tableLo) | (entryHi & tableHi)) !== 0) code = 0x72;
+      const mustMark = (entryLo & wanted) !== wanted;
+      if (isLeaf || mustMark || code !== 0 || trace.enabled) {
+        cursor.at(level, pfn, word, entryHi, entryLo, readable);
+        if (trace.enabled) cursor.traceRead(hi, lo);
       }
-      if (((entry & tableLo) | (cursor.hi & tableHi)) !== 0) return 0x72;
+      if (code !== 0) return code;
+      rights = (rights & (entryLo | EXECUTE_DISABLE)) | executeDisable(entryHi);
+      if (isLeaf) return this.#finish(target, hi, lo, access, rights);
       // 3. Mark it accessed and go down.
-      if ((entry & wanted) !== wanted) {
-        const code = this.#mark(target, wanted);
-        if (code !== 0) return code;
+      if (mustMark) {
+        const marked = this.#mark(target, wanted);
+        if (marked !== 0) return marked;
       }
-      pfn = cursor.frame;
+      pfn = entryFrame(entryHi, entryLo);
       if (tag !== 0 && !nested) structures.put(tag, hi, lo, level - 1, pfn, rights);
     }
   }

@@ -2,6 +2,7 @@ import type { TraceChannel } from "../../trace/channel.ts";
 import {
   type PageGroupResponse,
   type PageRequest,
+  type PageRequestOutcome,
   PAGE_RESPONSE_INVALID_REQUEST,
   PAGE_RESPONSE_SUCCESS,
 } from "../pci/ats.ts";
@@ -9,9 +10,6 @@ import { NO_PASID } from "../pci/dma-request.ts";
 import { PAGE_REQUESTED } from "./events.ts";
 import type { PageRequestQueue } from "./page-request-queue.ts";
 import type { TranslationUnit } from "./unit.ts";
-
-/** What became of a page request: software has it, the unit answered it itself, or it was refused. */
-export type PageRequestOutcome = "queued" | "overflow" | "refused";
 
 /** What page requests need of their unit. */
 export interface PageRequestParts {

@@ -16,7 +16,7 @@ import { DmaRequest, EXECUTE, READ, WRITE } from "../pci/dma-request.ts";
 import { createCapabilities, TranslationUnit, type VtdFault } from "./index.ts";
 
 const FIRST_SEED = 20_000;
-const MACHINES = scale(2_500, 250_000);
+const MACHINES = scale(1_500, 250_000);
 const REQUESTS = 14;
 
 /** Every code that `docs/spec/vtd.md` gives a request. */
@@ -59,7 +59,11 @@ const hex = (value: unknown): string =>
   });
 
 /** VTD-REQ-03; a refused translation request is granted nothing. */
-const isGrantRight = (dma: DmaRequest, request: ReferenceRequest, expected: ReferenceResult): boolean => {
+const isGrantRight = (
+  dma: DmaRequest,
+  request: ReferenceRequest,
+  expected: ReferenceResult,
+): boolean => {
   if (expected.ok) return dma.granted === bitsOf(expected.granted);
   return request.type !== "translation-request" || dma.granted === 0;
 };
@@ -68,7 +72,8 @@ const isGrantRight = (dma: DmaRequest, request: ReferenceRequest, expected: Refe
 const difference = (a: TestMemory, b: TestMemory): string | undefined => {
   if (Buffer.compare(a.bytes, b.bytes) === 0) return undefined;
   const at = a.bytes.findIndex((byte, i) => byte !== b.bytes[i]) & ~7;
-  const word = (bytes: Uint8Array): string => Buffer.from(bytes.slice(at, at + 8).reverse()).toString("hex");
+  const word = (bytes: Uint8Array): string =>
+    Buffer.from(bytes.slice(at, at + 8).reverse()).toString("hex");
   return `memory offset 0x${at.toString(16)}: unit ${word(a.bytes)}, reference ${word(b.bytes)}`;
 };
 
@@ -79,13 +84,18 @@ class Campaign {
   readonly mismatches: string[] = [];
   readonly #units = new Map<string, Tested[]>();
   requests = 0;
-  updates = 0;
 
   #unitsOf(profile: UnitProfile): Tested[] {
     const known = this.#units.get(profile.name);
     if (known !== undefined) return known;
     const { cap, ecap, hostAddressWidth, erratum772415, unsnoopedUpdates } = profile;
-    const capabilities = createCapabilities({ cap, ecap, hostAddressWidth, erratum772415, unsnoopedUpdates });
+    const capabilities = createCapabilities({
+      cap,
+      ecap,
+      hostAddressWidth,
+      erratum772415,
+      unsnoopedUpdates,
+    });
     const { memory } = this.fast;
     const tested = [
       { unit: new TranslationUnit({ capabilities, memory, caches: "off" }), caches: false },
@@ -114,13 +124,22 @@ class Campaign {
       const got = answer(tested.unit, dma);
       const expected = referenceTranslate(reference, request);
       this.#count(expected);
-      this.#compare(`seed ${seed}, request ${i}, ${profile.name}`, request, dma, got, expected, tested.caches);
+      this.#compare(
+        `seed ${seed}, request ${i}, ${profile.name}`,
+        request,
+        dma,
+        got,
+        expected,
+        tested.caches,
+      );
     }
   }
 
   #count(expected: ReferenceResult): void {
     this.requests++;
-    const outcome = expected.ok ? `ok${expected.pageLg2}` : expected.code.toString(16).padStart(2, "0");
+    const outcome = expected.ok
+      ? `ok${expected.pageLg2}`
+      : expected.code.toString(16).padStart(2, "0");
     this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1);
   }
 
@@ -132,11 +151,11 @@ class Campaign {
     expected: ReferenceResult,
     caches: boolean,
   ): void {
-    const { granted, ...rest } = { granted: undefined, ...expected };
+    const { granted, updateReads, ...rest } = { granted: undefined, ...expected };
     const { reads, ...outcome } = rest;
     const right = Object.entries(outcome).every(([key, value]) => got[key] === value);
     // Caches fill within one walk, so that only a unit without them reads what the closed form says.
-    const counts = caches || got["reads"] === reads;
+    const counts = caches || got["reads"] === reads + updateReads;
     const memory = difference(this.fast, this.slow);
     if (right && counts && memory === undefined && isGrantRight(dma, request, expected)) return;
     const unit = `${hex(got)} granted ${dma.granted}`;
@@ -149,9 +168,11 @@ class Campaign {
 describe("the unit and the reference", () => {
   it("VTD-FAULT-03: answer every request alike, with the same flags in memory and as many reads", () => {
     const campaign = new Campaign();
-    for (let n = 0; n < MACHINES && campaign.mismatches.length < Number(process.env["MM"] ?? 5); n++) campaign.run(FIRST_SEED + n);
+    for (let n = 0; n < MACHINES && campaign.mismatches.length < 5; n++)
+      campaign.run(FIRST_SEED + n);
     expect(campaign.mismatches.join("\n")).toBe("");
-    const seen = (code: number): number => campaign.outcomes.get(code.toString(16).padStart(2, "0")) ?? 0;
+    const seen = (code: number): number =>
+      campaign.outcomes.get(code.toString(16).padStart(2, "0")) ?? 0;
     const rarest = Math.min(...CODES.map(seen));
     const oks = [12, 21, 30, 64].map((lg2) => campaign.outcomes.get(`ok${lg2}`) ?? 0);
     console.log(
@@ -159,6 +180,8 @@ describe("the unit and the reference", () => {
     );
     expect(rarest, "every code is seen").toBeGreaterThanOrEqual(MACHINES / 500);
     expect(Math.min(...oks), "every page size is seen").toBeGreaterThanOrEqual(MACHINES / 10);
-    expect([...campaign.outcomes.keys()].filter((outcome) => !outcome.startsWith("ok")).length).toBe(CODES.length);
+    expect(
+      [...campaign.outcomes.keys()].filter((outcome) => !outcome.startsWith("ok")).length,
+    ).toBe(CODES.length);
   });
 });

@@ -1,6 +1,8 @@
 import { READ, WRITE } from "../pci/dma-request.ts";
+import { entryFrame } from "../../bits/halves.ts";
+import { WORDS_LG2 } from "../../memory/bank.ts";
 import { CHANGED, EntryCursor, MAX_RETRIES } from "./entry-cursor.ts";
-import { type EntryChecks, inInterruptRange, secondStageChecks } from "./entry-checks.ts";
+import { type EntryChecks, inInterruptRange, secondStageChecks, tableIndex } from "./entry-checks.ts";
 import { secondStageRights, UNCHECKED_WRITE, withoutOptionalWrite } from "./rights.ts";
 import { StructureCache } from "./structure-cache.ts";
 import type { Target } from "./target.ts";
@@ -82,25 +84,37 @@ export class SecondStage {
       pfn = structures.pfn;
       rights = structures.rights;
     }
+    const top = target.secondStageLevels - 1;
+    const { memory, counters, trace } = this.#parts;
     for (; ; level--) {
-      // 1. Read the entry; one that grants nothing is not present.
-      if (!cursor.read(level, pfn, hi, lo)) {
-        return level === target.secondStageLevels - 1 ? 0x7b : 0x78;
+      // 1. Read the entry.
+      const word = tableIndex(level, hi, lo) << 1;
+      const { words, firstPfn } = memory.bankOf(pfn);
+      const at = ((pfn - firstPfn) << WORDS_LG2) + word;
+      const readable = at >>> 0 < words.length;
+      const entryLo = readable ? words[at]! : 0;
+      const entryHi = readable ? words[at + 1]! : 0;
+      const isLeaf = level === 0 || (level < 3 && (entryLo & PAGE_SIZE_BIT) !== 0);
+      counters.tableReads++;
+      // 2. One that grants nothing is not present; then reserved bits, those of a leaf later.
+      let code = 0;
+      if (!readable) code = level === top ? 0x7b : 0x78;
+      else if ((entryLo & READ_WRITE) === 0) code = 0x79;
+      else if (!isLeaf && ((entryLo & tableLo) | (entryHi & tableHi)) !== 0) code = 0x7a;
+      const mustMark = target.secondStageFlags && (entryLo & ACCESSED) === 0;
+      if (isLeaf || mustMark || code !== 0 || trace.enabled) {
+        cursor.at(level, pfn, word, entryHi, entryLo, readable);
+        if (trace.enabled) cursor.traceRead(hi, lo);
       }
-      const entry = cursor.lo;
-      if ((entry & READ_WRITE) === 0) return 0x79;
-      rights &= entry;
-      if (level === 0 || (level < 3 && (entry & PAGE_SIZE_BIT) !== 0)) {
-        return this.#finish(tag, target, hi, lo, need, rights);
-      }
-      // 2. Reserved bits.
-      if (((entry & tableLo) | (cursor.hi & tableHi)) !== 0) return 0x7a;
+      if (code !== 0) return code;
+      rights &= entryLo;
+      if (isLeaf) return this.#finish(tag, target, hi, lo, need, rights);
       // 3. Mark it accessed and go down.
-      if (target.secondStageFlags && (entry & ACCESSED) === 0) {
-        const code = this.#mark(target, ACCESSED);
-        if (code !== 0) return code;
+      if (mustMark) {
+        const marked = this.#mark(target, ACCESSED);
+        if (marked !== 0) return marked;
       }
-      pfn = cursor.frame;
+      pfn = entryFrame(entryHi, entryLo);
       if (tag !== 0) structures.put(tag, hi, lo, level - 1, pfn, rights);
     }
   }

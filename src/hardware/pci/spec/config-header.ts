@@ -34,7 +34,7 @@ const COMMON = {
   interruptPin: { at: 488, width: 8, access: "ro", doc: "0 none, 1 to 4 INTA to INTD" },
 } as const satisfies Record<string, FieldDeclaration>;
 
-/** Header of an endpoint (PCIe 6.3 §7.5.1.2). Its base address registers are not implemented and read 0. */
+/** Header of an endpoint (PCIe 6.3 §7.5.1.2). Base address registers differ in size and are declared by the function. */
 export const TYPE_0_HEADER = defineLayout({
   name: "type 0 header",
   bytes: 64,

@@ -149,7 +149,7 @@ export const IOTLB = register("IOTLB", 8, "§11.4.6.2.1", {
 
 /** Fault record, at FRO*16 + 16n. */
 export const FRCD = register("FRCD", 16, "§11.4.7.6", {
-  FI: ro(12, 52, "page of the faulting address, or the interrupt's index"),
+  FI: { at: 12, width: 52, kind: "address", access: "ro", doc: "page of the address, or the interrupt's index" },
   SID: ro(64, 16, "source"),
   T2: ro(92, 1, "with T1: 00 write, 10 read, 01 page request, 11 atomic"),
   PRIV: ro(93, 1, "privileged"),
