@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { CASES } from "./cases.ts";
 import { collectionProof } from "./collection-proof.ts";
+import { countAll } from "./counts.ts";
 import { type Measurement, measure } from "./measure.ts";
 import { buildNativePrograms, type NativePrograms } from "./native.ts";
 import { resultsOf, rowsOfAll, tableOf } from "./report.ts";
@@ -18,9 +19,11 @@ const USAGE = `npm run bench -- [options]
   --rounds N    rounds of each program, 25 when absent
   --list        the names of the cases
   --write       writes ratios and counts to bench/results.json
+  --counts      counts instead of timing, and writes bench/counts.json, which the tests hold to
 `;
 
 const RESULTS = fileURLToPath(new URL("../bench/results.json", import.meta.url));
+const COUNTS = fileURLToPath(new URL("../bench/counts.json", import.meta.url));
 
 /** Which machine it was, without saying whose. */
 const machineLine = ({ compiler, glib }: NativePrograms): string =>
@@ -40,6 +43,7 @@ const options = () =>
       rounds: { type: "string" },
       list: { type: "boolean", default: false },
       write: { type: "boolean", default: false },
+      counts: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
       job: { type: "string" },
       "collection-proof": { type: "boolean", default: false },
@@ -72,6 +76,7 @@ const main = async (): Promise<void> => {
   const values = options();
   if (values.help) console.log(USAGE);
   else if (values.list) console.log(CASES.map(({ name }) => name).join("\n"));
+  else if (values.counts) writeFileSync(COUNTS, `${JSON.stringify(countAll(), undefined, 2)}\n`);
   else if (values["collection-proof"]) collectionProof();
   else if (values.job === undefined) await run(values);
   else serve(CASES.find(({ name }) => name === values.job)!.createJob());

@@ -109,7 +109,7 @@ struct key {
 static inline uint32_t cache_slot(uint32_t tag, uint64_t key, uint32_t lg2)
 {
 	uint32_t hi = (uint32_t)(key >> 32);
-	uint32_t mixed = ((uint32_t)key ^ ((hi ^ (tag * 0x7feb352du)) * 0x2c1b3c6du)) * 0x9e3779b1u;
+	uint32_t mixed = (((uint32_t)key ^ (hi << 11)) * 0x9e3779b1u) ^ (tag * 0x7feb352du);
 
 	return lg2 == 0 ? 0 : mixed >> (32 - lg2);
 }

@@ -20,7 +20,11 @@ const ADDRESSES = 1n << 64n;
 export class UnitSubject implements Subject {
   readonly name: string = "softiommu";
   readonly #ram = new Uint8Array(RAM_SIZE);
-  readonly #memory = createBufferMemory({ base: 0n, buffer: this.#ram.buffer });
+  readonly #memory = createBufferMemory({
+    base: 0n,
+    length: BigInt(RAM_SIZE),
+    view: () => this.#ram,
+  });
   readonly #unit: RemappingUnit;
   readonly #request = new DmaRequest();
   #buffer = new Uint8Array(0);

@@ -33,3 +33,7 @@ export const MAX_REGISTER_SPACE = 0x8000;
 export const CACHED_FRAMES = 4096;
 /** Frames over a file that can be written: 256 MiB. A write to a further one is refused, as outside memory. */
 export const MAX_WRITTEN_FRAMES: number = 2 ** 16;
+/** Bytes of a recorded trace or descriptor list, unpacked. */
+export const MAX_TRACE_BYTES: number = 256 * 2 ** 20;
+/** Lines of such a file. */
+export const MAX_TRACE_LINES: number = 2 ** 21;

@@ -98,6 +98,27 @@ const pageSizeRules = ({ shape }: SuiteShape, check: Check): void => {
   );
 };
 
+const carryRules = ({ shape }: SuiteShape, check: Check): void => {
+  check("PT-MAP-01: output of a run carries across every 4 GiB, whatever the page size", () => {
+    const sizes = sizesOf(createRig(shape).table);
+    for (const size of sizes) {
+      const rig = createRig({ ...shape, pageSizes: size });
+      const room = edgesOf(rig.table).end / size;
+      const length = (room < 12n ? room : 12n) * size;
+      // Six pages below the boundary at least, where they are smaller than it.
+      const boundary = 8n << 32n;
+      const pa = size < boundary ? boundary - (length / size / 2n) * size : 0n;
+      if (pa < 0n || pa + length > 1n << 52n) continue;
+      mapped(rig, 0n, pa, length);
+      const leaves = [...rig.table.leaves()];
+      expect(leaves).toHaveLength(Number(length / size));
+      expect(leaves.map((leaf) => leaf.pa - leaf.iova)).toEqual(leaves.map(() => pa));
+      expect(rig.table.unmap(0n, length, rig.gather)).toEqual({ ok: true, unmapped: length });
+      expectNoLeak(rig);
+    }
+  });
+};
+
 const rangeRules = ({ shape }: SuiteShape, check: Check): void => {
   check(
     "PT-RANGE-01, PT-RANGE-02, PT-RANGE-03: the last page of the space maps, and no more than it",
@@ -420,6 +441,7 @@ export const formatSuite = (suite: SuiteShape): void => {
       else it.skip(`${title} (skipped: ${skip.reason})`, run);
     };
     pageSizeRules(suite, check);
+    carryRules(suite, check);
     rangeRules(suite, check);
     refusalRules(suite, check);
     treeRules(suite, check);

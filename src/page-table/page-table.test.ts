@@ -293,6 +293,26 @@ describe("what a walk finds", () => {
   });
 });
 
+describe("tables that several entries point at", () => {
+  it("PT-MAP-07, PT-WALK-05: are looked at once and go into the gather once", () => {
+    const rig = createRig({ format: AMD_V1, levels: 6 });
+    const { table, gather, memory, pages } = rig;
+    table.map(0n, 0n, K4, RW, gather);
+    table.unmap(0n, K4, gather);
+    // Every entry of each table below the slot of a 2^48-byte page leads on to the next table: 2^36 ways in all.
+    const pointers = [...table.entries()].filter(
+      ({ kind, level }) => kind === "table" && level < 4,
+    );
+    for (const item of pointers) {
+      if (item.kind !== "table") continue;
+      for (let i = 0n; i < 512n; i++) memory.write64(item.entryAddress + i * 8n, item.entry);
+    }
+    expect(table.map(0n, 0n, 1n << 48n, RW, gather)).toMatchObject({ ok: true });
+    expect([gather.tableCount, pages.out.size]).toEqual([4, 6]);
+    expectNoLeak(rig);
+  });
+});
+
 describe("dirty pages", () => {
   it("PT-DIRTY-03: a format in which dirty tells nothing says so", () => {
     const rig = createRig({ format: X86_64, levels: 4 });
@@ -376,7 +396,21 @@ describe("seeing inside", () => {
   });
 });
 
-describe("memory that moves", () => {
+describe("memory that somebody listens to or moves", () => {
+  it("PT-MAP-09: all entries of a page of several are in the run that is told of", () => {
+    const bytes = new Uint8Array(64 * 4096);
+    const writes: (readonly [bigint, number])[] = [];
+    const onWrite = (address: bigint, length: number) => writes.push([address, length]);
+    const buffer = { base: 0n, length: 64n * K4, view: () => bytes, onWrite };
+    const rig = createRig({ format: AMD_V1, levels: 2 }, createBufferMemory(buffer), 1);
+    rig.table.map(0n, 0n, K4, RW, rig.gather);
+    const { entryAddress } = rig.table.walk(0n)!;
+    writes.length = 0;
+    rig.table.map(0x1_0000n, 0n, 0x1_0000n, RW, rig.gather);
+    rig.table.unmap(0x1_0000n, 0x1_0000n, rig.gather);
+    expect(writes).toEqual(new Array(2).fill([entryAddress + 16n * 8n, 16 * 8]));
+  });
+
   it("PT-MAP-10: a buffer that is taken away while tables are allocated does not lose a write", () => {
     let bytes = new Uint8Array(64 * 4096);
     const memory = createBufferMemory({ base: 0n, length: 64n * K4, view: () => bytes });

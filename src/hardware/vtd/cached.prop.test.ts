@@ -19,7 +19,7 @@ import {
   describeRequest,
   fillRequest,
 } from "../../../test/reference/vtd-requests.ts";
-import { scale } from "../../../test/scale.ts";
+import { SOAK, scale } from "../../../test/scale.ts";
 import { createSparseMemory } from "../../memory/index.ts";
 import { DmaRequest, EXECUTE, READ, WRITE } from "../pci/dma-request.ts";
 import {
@@ -33,7 +33,7 @@ import {
 } from "./index.ts";
 
 const FIRST_SEED = 70_000;
-const WORLDS = scale(16, 4_000);
+const WORLDS = scale(12, 4_000);
 const STEPS = 900;
 
 type Operation = "dma" | "entry" | "pasid" | "context" | "root" | "invalidate";
@@ -311,6 +311,23 @@ const missing = (coverage: Coverage, worlds: number): string[] => {
   return floors.filter(([what, floor]) => coverage.of(what) < floor).map(([what]) => what);
 };
 
+/** Invalidations that may get lost; those that are found out soonest first. */
+const LOST = [
+  "context device",
+  "pasid pasid",
+  "iotlb domain",
+  "iotlb page",
+  "pasid-iotlb pasid",
+  "pasid-iotlb page",
+  "context global",
+  "context domain",
+  "pasid global",
+  "pasid domain",
+  "iotlb global",
+  "iotlb page with hint",
+  "pasid-iotlb page with hint",
+] as const;
+
 describe("a unit with caches", () => {
   it("VTD-CACHE-03: answers as from scratch, or as it was where an invalidation is owed", () => {
     const { coverage, failures } = run(WORLDS, true);
@@ -337,23 +354,12 @@ describe("a unit with caches", () => {
     ]);
   });
 
-  it.each([
-    "context global",
-    "context domain",
-    "context device",
-    "pasid global",
-    "pasid domain",
-    "pasid pasid",
-    "iotlb global",
-    "iotlb domain",
-    "iotlb page",
-    "iotlb page with hint",
-    "pasid-iotlb pasid",
-    "pasid-iotlb page",
-    "pasid-iotlb page with hint",
-  ])("VTD-CACHE-03: a unit that does not hear of an invalidation is found out: %s", (lost) => {
-    expect(run(scale(40, 400), true, lost).failures).not.toEqual([]);
-  });
+  it.each(SOAK ? LOST : LOST.slice(0, 6))(
+    "VTD-CACHE-03: a unit that does not hear of an invalidation is found out: %s",
+    (lost) => {
+      expect(run(scale(40, 400), true, lost).failures).not.toEqual([]);
+    },
+  );
 
   it("VTD-PASID-06: a privileged request without SRE is refused where another device's translation is cached", () => {
     const memory = createSparseMemory([{ base: 0n, length: 1n << 28n }]);

@@ -43,6 +43,12 @@ export class DeviceTables {
   readonly #scalable: StructureReader<keyof typeof SCALABLE_CONTEXT_ENTRY.fields>;
   readonly #directory: StructureReader<keyof typeof PASID_DIRECTORY_ENTRY.fields>;
   readonly #entry: StructureReader<keyof typeof PASID_ENTRY.fields>;
+  /** By PASID_ENTRY.PGTT: whether the unit has that translation type. */
+  readonly #types: readonly boolean[];
+  /** The largest PASID_ENTRY.FSPM that the unit has. */
+  readonly #largestPagingMode: number;
+  /** PASIDs the unit takes: below this. */
+  readonly #pasidLimit: number;
   /** Where entries are decoded that no cache keeps. */
   readonly #looseContext = new Context();
   readonly #loosePasid = new PasidLine();
@@ -65,6 +71,10 @@ export class DeviceTables {
     this.#scalable = new StructureReader(SCALABLE_CONTEXT_ENTRY, capabilities, memory, counters, trace);
     this.#directory = new StructureReader(PASID_DIRECTORY_ENTRY, capabilities, memory, counters, trace);
     this.#entry = new StructureReader(PASID_ENTRY, capabilities, memory, counters, trace);
+    const has = (name: string): boolean => capabilities.has(name);
+    this.#types = [false, has("FSTS"), has("SSTS"), has("NEST"), has("PT"), false, false, false];
+    this.#largestPagingMode = has("FS5LP") ? 1 : 0;
+    this.#pasidLimit = 2 ** capabilities.pasidBits;
     this.contexts = options.contextsLg2 < 0 ? undefined : new ContextCache(options.contextsLg2);
     this.pasids = options.pasidsLg2 < 0 ? undefined : new PasidCache(options.pasidsLg2);
     this.target = this.#looseContext.target;
@@ -99,7 +109,7 @@ export class DeviceTables {
     if (addressType !== UNTRANSLATED && !context.deviceTlb) return 0x44;
     if (pasid !== NO_PASID) {
       if (!context.pasids) return 0x45;
-      if (pasid >= context.pasidLimit || pasid >= 2 ** this.#parts.capabilities.pasidBits) return 0x46;
+      if (pasid >= context.pasidLimit || pasid >= this.#pasidLimit) return 0x46;
     } else if (context.ridPasid >= context.pasidLimit) {
       return 0x48;
     }
@@ -234,24 +244,16 @@ export class DeviceTables {
 
   /** Whether the unit can do what the PASID entry asks for. */
   #isValid(): boolean {
-    const { capabilities } = this.#parts;
     const { fields } = PASID_ENTRY;
     const type = this.#entry.get(fields.PGTT);
-    const mode = this.#entry.get(fields.FSPM);
-    const first = mode === 0 || (mode === 1 && capabilities.has("FS5LP"));
-    const second = hasWidth(capabilities.secondStageWidths, this.#entry.get(fields.AW));
-    switch (type) {
-      case FIRST_STAGE:
-        return capabilities.has("FSTS") && first;
-      case SECOND_STAGE:
-        return capabilities.has("SSTS") && second;
-      case NESTED:
-        return capabilities.has("NEST") && first && second;
-      case PASS_THROUGH:
-        return capabilities.has("PT");
-      default:
-        return false;
-    }
+    if (!this.#types[type]) return false;
+    const usesFirst = type === FIRST_STAGE || type === NESTED;
+    const usesSecond = type === SECOND_STAGE || type === NESTED;
+    const widths = this.#parts.capabilities.secondStageWidths;
+    return (
+      (!usesFirst || this.#entry.get(fields.FSPM) <= this.#largestPagingMode) &&
+      (!usesSecond || hasWidth(widths, this.#entry.get(fields.AW)))
+    );
   }
 }
 

@@ -22,6 +22,8 @@ export class DeviceTlbInvalidation {
   readonly #devices: DeviceTlbs | undefined;
   readonly #clock: Clock | undefined;
   readonly #failed: (failure: QueueFailure) => void;
+  /** Calls off each one that has not ended. */
+  readonly #open = new Set<() => boolean>();
 
   /** @param failed called when a device answers wrongly (ICE) or not in time (ITE) */
   constructor(
@@ -36,25 +38,28 @@ export class DeviceTlbInvalidation {
 
   /** Sends one; `over` is called once, when nothing more will come of it. */
   send(source: number, what: AtsInvalidation, over: () => void): void {
-    let open = true;
     const close = (): boolean => {
-      const was = open;
-      open = false;
-      return was;
+      cancel?.();
+      return this.#open.delete(close);
     };
     const cancel = this.#clock?.after(ANSWER_TIME_NS, () => {
       if (!close()) return;
       this.#failed({ kind: "ITE", source });
       over();
     });
+    this.#open.add(close);
     const answered = (right: boolean): void => {
       if (!close()) return;
-      cancel?.();
       if (!right) this.#failed({ kind: "ICE", source });
       over();
     };
     const taken = this.#devices?.invalidate(source, what, answered) ?? false;
     // Nobody there: nobody has anything cached. Hardware sees an unsupported request and goes on.
     if (!taken) answered(true);
+  }
+
+  /** Forgets everything on its way: neither an answer nor its absence means anything any more. */
+  reset(): void {
+    for (const close of [...this.#open]) close();
   }
 }

@@ -124,7 +124,7 @@ export class InvalidationQueue {
 
   #wait(wait: Wait): void {
     if (wait.fence) this.#fenced = true;
-    this.#work.wait(() => {
+    const complete = (): void => {
       if (wait.status !== undefined) {
         const { address, data } = wait.status;
         this.#memory.write32(address, data);
@@ -135,6 +135,10 @@ export class InvalidationQueue {
         this.#fenced = false;
         this.run();
       }
+    };
+    // Given up, it holds nothing any more: the queue goes on once software has cleared the error.
+    this.#work.wait(complete, () => {
+      if (wait.fence) this.#fenced = false;
     });
   }
 

@@ -52,6 +52,7 @@ export class PageRequests {
       this.#answer(request, PAGE_RESPONSE_INVALID_REQUEST);
       return "refused";
     }
+    translation.invalidateRequestedPage(request.source, request.pasid, request.address);
     const outcome = queue.enqueue(request);
     // A full queue is no reason to give up: the device is told to try its access again (§7.4.1).
     if (outcome === "overflow") this.#answer(request, PAGE_RESPONSE_SUCCESS);

@@ -13,7 +13,7 @@ export class PendingWork {
 
   /** Begins an operation; the function returned ends it, and does nothing when called again. */
   begin(): () => void {
-    const item: Item = { over: false, complete: undefined };
+    const item: Item = { over: false, complete: undefined, aborted: undefined };
     this.#items.push(item);
     return () => {
       item.over = true;
@@ -21,15 +21,21 @@ export class PendingWork {
     };
   }
 
-  /** Has `complete` called once everything begun before is over: at once when nothing is. */
-  wait(complete: () => void): void {
-    this.#items.push({ over: true, complete });
+  /**
+   * Has `complete` called once everything begun before is over: at once when nothing is.
+   *
+   * @param aborted called instead when `abortWaits` gives the wait up; without it the wait stays
+   */
+  wait(complete: () => void, aborted?: () => void): void {
+    this.#items.push({ over: true, complete, aborted });
     this.#settle();
   }
 
-  /** Forgets every wait that is not over; operations go on. */
+  /** Gives up every wait that is not over and can be; operations go on. */
   abortWaits(): void {
-    this.#items = this.#items.filter((item) => item.complete === undefined);
+    const given = this.#items.filter((item) => item.aborted !== undefined);
+    this.#items = this.#items.filter((item) => item.aborted === undefined);
+    for (const { aborted } of given) aborted!();
     this.#settle();
   }
 
@@ -51,4 +57,6 @@ interface Item {
   over: boolean;
   /** Set for a wait. */
   readonly complete: (() => void) | undefined;
+  /** Set for a wait that can be given up. */
+  readonly aborted: (() => void) | undefined;
 }

@@ -16,7 +16,7 @@ import { DmaRequest, EXECUTE, READ, WRITE } from "../pci/dma-request.ts";
 import { createCapabilities, TranslationUnit, type VtdFault } from "./index.ts";
 
 const FIRST_SEED = 20_000;
-const MACHINES = scale(1_500, 250_000);
+const MACHINES = scale(1_200, 250_000);
 const REQUESTS = 14;
 
 /** Every code that `docs/spec/vtd.md` gives a request. */

@@ -60,6 +60,7 @@ export class RemappingUnit implements Translator {
   readonly #registers: RegisterFile;
   readonly #interrupts: InterruptSink;
   readonly #work = new PendingWork();
+  readonly #devices: DeviceTlbInvalidation;
   readonly #dispatch: InvalidationDispatch;
   readonly #queue: InvalidationQueue;
   readonly #faults: FaultRecording;
@@ -93,14 +94,14 @@ export class RemappingUnit implements Translator {
     this.#completion = event(spec.IECTL, spec.IEDATA, spec.IEADDR, spec.IEUADDR);
     this.#remapping = new InterruptRemapping(capabilities, memory, this.translation.counters, this.trace);
     this.#protected = new ProtectedMemory(registers);
-    const devices = new DeviceTlbInvalidation(options.deviceTlbs, options.clock, (failure) => {
+    this.#devices = new DeviceTlbInvalidation(options.deviceTlbs, options.clock, (failure) => {
       this.#faults.queueFailed(failure);
       if (failure.kind === "ITE") this.#work.abortWaits();
     });
     this.#dispatch = new InvalidationDispatch({
       translation: this.translation,
       remapping: this.#remapping,
-      devices,
+      devices: this.#devices,
       work: this.#work,
       inFlight: options.inFlight,
     });
@@ -281,6 +282,7 @@ export class RemappingUnit implements Translator {
   reset(): void {
     this.#registers.reset();
     this.#work.clear();
+    this.#devices.reset();
     this.#queue.reset();
     this.#faults.restart();
     this.#protected.reset();

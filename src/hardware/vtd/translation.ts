@@ -7,6 +7,7 @@ import {
   READ,
   TRANSLATED as TRANSLATED_ADDRESS,
   TRANSLATION_REQUEST,
+  UNTRANSLATED,
   WRITE,
 } from "../pci/dma-request.ts";
 import { type Bindings, EXTRA_ACCESS, FPD, REFUSED_ACCESS, SECOND_TAG, TAG } from "./bindings.ts";
@@ -118,6 +119,18 @@ export class Translation {
     const code = found !== 0 ? found : this.tables.context.pageRequests ? 0 : 0x47;
     if (code === 0) return undefined;
     return { code, recorded: !(this.#site.fpd && FAULT_REASONS.get(code)!.qualified) };
+  }
+
+  /** Whose first-stage or nested translations a request of the device uses; `undefined` when it uses none. */
+  firstStageOf(
+    source: number,
+    pasid: number,
+  ): { readonly domain: number; readonly pasid: number } | undefined {
+    if (this.#mode !== TTM_SCALABLE) return undefined;
+    if (this.tables.resolve(this.#rootPfn, false, source, pasid, UNTRANSLATED) !== 0) return undefined;
+    const { target } = this.tables;
+    if (target.type !== FIRST_STAGE && target.type !== NESTED) return undefined;
+    return { domain: target.domain, pasid: target.pasid };
   }
 
   /** Translates `request` from the tables. */

@@ -175,6 +175,16 @@ export class TranslationUnit implements Translator {
     return this.#translation.pageRequestRefusal(source, pasid, this.#enabled);
   }
 
+  /**
+   * Drops the first-stage or nested translation of the page that a device asks
+   * for (§6.5): what is cached of it is what the device could not use.
+   */
+  invalidateRequestedPage(source: number, pasid: number, address: bigint): void {
+    const found = this.#translation.firstStageOf(source, pasid);
+    if (found === undefined) return;
+    this.invalidatePasidIotlb({ granularity: "page", ...found, address, mask: 0, hint: false });
+  }
+
   /** Puts everything into its reset state: translation off, no root table, empty caches. */
   reset(): void {
     this.#enabled = false;
