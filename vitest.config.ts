@@ -5,7 +5,7 @@ const minutes = (count: number): number => count * 60_000;
 
 export default defineConfig({
   test: {
-    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+    include: ["src/**/*.test.ts", "test/**/*.test.ts", "bench/**/*.test.ts"],
     exclude: soak ? [] : ["**/*.soak.test.ts"],
     pool: "threads",
     maxWorkers: 2,

@@ -446,6 +446,477 @@ declare class CaptureError extends Error {
  * cannot send control sequences to a terminal.
  */
 declare const quote: (text: string) => string;
+/**
+ * Packed structures as tables. A structure is declared once, with the bit
+ * position of every field and the section it comes from; decoding, encoding,
+ * reserved-bit masks, dumps and documentation all derive from the table.
+ * Bits that no field covers are reserved.
+ */
+/** One field of a layout, as it is declared. Bit 0 is the lowest bit of the first byte. */
+interface FieldDeclaration {
+  /** Position of the lowest bit. A field does not cross a 64-bit boundary. */
+  readonly at: number;
+  /** Width in bits; 1 when absent. */
+  readonly width?: number;
+  /** `address`: the value keeps its place in the quadword, and bits from the host address width up are reserved. */
+  readonly kind?: "address";
+  /** Hardware ignores the field: it is not reserved and has no meaning. */
+  readonly ignored?: true;
+  /** Capability without which the field is reserved. */
+  readonly needs?: string;
+  /** Register access: read-only, read-write, write-1-to-clear, write-only. Absent in memory structures. */
+  readonly access?: "ro" | "rw" | "w1c" | "wo";
+  /** What the field means, in a few words. */
+  readonly doc: string;
+}
+/** A field with the positions that code needs. */
+interface Field extends FieldDeclaration {
+  readonly name: string;
+  readonly width: number;
+  /** Index of the 64-bit word the field lies in. */
+  readonly qword: number;
+  /** Position of the lowest bit inside that word. */
+  readonly shift: bigint;
+  /** The field's bits inside that word, in place. */
+  readonly mask: bigint;
+  /** Index of the 32-bit word that holds the lowest bit. */
+  readonly dword: number;
+  /** Position of the lowest bit inside that 32-bit word. */
+  readonly dshift: number;
+  /** The field's bits inside that 32-bit word, in place, as an int32: bits beyond it are left out. */
+  readonly dmask: number;
+}
+/** What a reserved-bit mask depends on besides the layout. */
+interface ReservedBy {
+  /** Whether the hardware has the named capability. */
+  has(capability: string): boolean;
+  /** Number of physical address bits; those above are reserved in `address` fields. */
+  readonly hostAddressWidth: number;
+}
+/** A structure's table. */
+interface Layout<Name extends string> {
+  readonly name: string;
+  /** Size in bytes; a multiple of 4. */
+  readonly bytes: number;
+  /** Where the structure is specified. */
+  readonly section: string;
+  readonly fields: { readonly [N in Name]: Field };
+  /**
+   * @param qwords the structure as little-endian 64-bit words
+   * @returns every field's value: shifted down, except that an `address` stays in place
+   */
+  decode(qwords: readonly bigint[]): { readonly [N in Name]: bigint };
+  /**
+   * The inverse of `decode`; fields left out are 0.
+   *
+   * @throws RangeError when a value does not fit its field: a bug in the caller
+   */
+  encode(values: { readonly [N in Name]?: bigint | number | boolean }): bigint[];
+  /** The bits of each 64-bit word that must be 0. */
+  reservedMask(by: ReservedBy): bigint[];
+}
+/**
+ * Declares a layout.
+ *
+ * @throws RangeError when fields overlap or cross a word: a bug in the table
+ */
+declare const defineLayout: <Name extends string>(declaration: {
+  readonly name: string;
+  readonly bytes: number;
+  readonly section: string;
+  readonly fields: { readonly [N in Name]: FieldDeclaration };
+}) => Layout<Name>;
+/** The value of `field` in a structure whose 32-bit words start at `words[at]`; the field must not cross a dword. */
+declare const fieldAt: (words: Int32Array, at: number, field: Field) => number;
+/** What a unit can do: its two capability registers decoded, and what they do not say. */
+interface Capabilities extends ReservedBy {
+  /** CAP as software reads it. */
+  readonly cap: bigint;
+  /** ECAP as software reads it. */
+  readonly ecap: bigint;
+  /** Number of physical address bits. */
+  readonly hostAddressWidth: number;
+  /** Number of guest address bits, CAP.MGAW + 1. */
+  readonly guestAddressWidth: number;
+  /** Second-stage widths as in CAP.SAGAW: bit n stands for n + 2 levels. */
+  readonly secondStageWidths: number;
+  /** PASIDs the unit accepts: below 2^`pasidBits`. */
+  readonly pasidBits: number;
+  /** Erratum 772415: accessed and dirty updates of nested first-stage entries skip the second stage's write permission. */
+  readonly erratum772415: boolean;
+  /** Accessed and dirty flags are updated even where page walks are not snooped, as QEMU does. */
+  readonly unsnoopedUpdates: boolean;
+  /** Whether a one-bit field of CAP or ECAP, or a feature that one of them announces, is there. */
+  has(capability: string): boolean;
+}
+/** What makes up a unit's capabilities. */
+interface CapabilityOptions {
+  readonly cap: bigint;
+  readonly ecap: bigint;
+  /** Physical address bits; that of the guest address when absent, for the registers do not say. */
+  readonly hostAddressWidth?: number;
+  readonly erratum772415?: boolean;
+  readonly unsnoopedUpdates?: boolean;
+}
+/** Decodes a unit's capability registers. */
+declare const createCapabilities: (options: CapabilityOptions) => Capabilities;
+/**
+ * How much of a unit's tables an enumeration looks at. Tables may point at
+ * themselves, and then describe more than could ever be listed: each bound is
+ * far above what a machine has, and together they keep time and memory small.
+ */
+interface EnumerationLimits {
+  /** Pages with root, context and PASID directory or table entries. */
+  readonly structurePages: number;
+  /** Present PASID entries, all devices together. */
+  readonly pasidEntries: number;
+  /** Paging entries looked at; reading a table page counts as `PAGE_COST` of them. */
+  readonly pagingEntries: number;
+  /** Leaves listed, all devices together: a list that devices share counts for each. */
+  readonly mappings: number;
+  /** Entries refused, those side by side counted once. */
+  readonly problems: number;
+}
+/** What is looked at when nobody says otherwise: 16 GiB in 4 KiB pages, 170,000 tables, a second or two of hostile ones. */
+declare const ENUMERATION_LIMITS: EnumerationLimits;
+/** Which bound ended an enumeration, and where it was. */
+interface Truncation {
+  readonly limit: keyof EnumerationLimits;
+  /** The bound. */
+  readonly most: number;
+  /** The requester ID of the device whose tables were being looked at; `undefined` when none was. */
+  readonly source: number | undefined;
+  /** The PASID, `null` for the requests without one. */
+  readonly pasid: number | null;
+}
+/** What is left of the limits. When one is used up everything stops. */
+declare class Budget {
+  #private;
+  /** The limit that was used up. */
+  truncation: Truncation | undefined;
+  constructor(limits: EnumerationLimits);
+  /** Whether a limit is used up. */
+  get exhausted(): boolean;
+  left(limit: keyof EnumerationLimits): number;
+  /** Notes whose tables are looked at from now on. */
+  enter(source: number | undefined, pasid: number | null): void;
+  /** @returns whether there was enough left; when not, nothing is left of anything */
+  spend(limit: keyof EnumerationLimits, count: number): boolean;
+  /** Notes that `limit` is used up. */
+  exceed(limit: keyof EnumerationLimits): void;
+}
+/** Why an entry leads nowhere: it has reserved bits, or it points at a table where there is no memory. */
+type ProblemKind = "reserved-bit" | "outside-memory";
+/** Paging entries that were refused: those side by side that have the same kind of problem. */
+interface PagingProblem {
+  readonly kind: ProblemKind;
+  /**
+   * Physical address of the first refused entry, or where the table would be
+   * that the first one points to; a guest physical address where a second stage
+   * leaves a first-stage table out.
+   */
+  readonly address: bigint;
+  /** The first input address that is lost, as a page frame number. */
+  readonly iovaFrame: number;
+  /** How many page frames of the input are lost. */
+  readonly frames: number;
+}
+/**
+ * What the page tables of one address space map: the leaves by input address,
+ * in columns, and the entries that were refused.
+ */
+declare class LeafList {
+  #private;
+  count: number;
+  /** Input address as a page frame number, sign-extended to 52 bits. */
+  iovaFrames: Float64Array;
+  /** Output address as a page frame number. */
+  outFrames: Float64Array;
+  /** log2 of the size in bytes. */
+  sizesLg2: Uint8Array;
+  /** `PROT_READ`, `PROT_WRITE` and `PROT_USER`, of all levels and stages. */
+  prots: Uint8Array;
+  /** By input address. */
+  readonly problems: PagingProblem[];
+  /** The code of the fault that every request meets because the top table cannot be read; 0 when it can. */
+  fault: number;
+  constructor(budget: Budget);
+  /** Adds a leaf of 2^`framesLg2` page frames. */
+  add(iovaFrame: number, outFrame: number, framesLg2: number, prot: number): void;
+  /** Adds an entry that was refused, to the one before it where they are neighbours in the input and in memory. */
+  addProblem(kind: ProblemKind, address: bigint, iovaFrame: number, framesLg2: number): void;
+}
+/**
+ * How the requests of one device and PASID are translated: what a context entry
+ * in legacy mode, or a PASID entry in scalable mode, says, decoded. Numbers are
+ * those of PASID_ENTRY.PGTT.
+ */
+declare class Target {
+  /** `FIRST_STAGE`, `SECOND_STAGE`, `NESTED` or `PASS_THROUGH`; 0 when nothing is here. */
+  type: number;
+  domain: number;
+  /** The PASID whose entry it is, the RID's included; -1 in legacy mode. */
+  pasid: number;
+  /** FPD of this entry or one on the way to it. */
+  fpd: boolean;
+  /** Frame of the first stage's top table: guest physical when nested. */
+  firstStagePfn: number;
+  firstStageLevels: number;
+  /** Frame of the second stage's top table. */
+  secondStagePfn: number;
+  secondStageLevels: number;
+  /** Second-stage accessed and dirty flags are kept. */
+  secondStageFlags: boolean;
+  /** Page walks are snooped, so that they may update flags. */
+  snooped: boolean;
+  supervisorRequests: boolean;
+  /** Supervisor writes obey R/W. */
+  writeProtect: boolean;
+  extendedAccessed: boolean;
+  /** Fault codes are those of legacy mode. */
+  legacy: boolean;
+}
+/** A root, context or PASID entry that was refused, or points to where there is no memory. */
+interface StructureProblem {
+  readonly kind: ProblemKind;
+  /** Requester ID of the device it belongs to; `undefined` for the root table and what its entries point to. */
+  readonly source: number | undefined;
+  /** Of a PASID entry; `null` for requests without a PASID, and where no single PASID is concerned. */
+  readonly pasid: number | null;
+  /** Physical address of the entry, or what is pointed to. */
+  readonly address: bigint;
+}
+/** How the requests of one device with one PASID, or without any, are treated. */
+interface FoundSpace {
+  /** `null` for requests without a PASID. */
+  readonly pasid: number | null;
+  /** PASID_ENTRY.PGTT, or what a legacy context entry amounts to. */
+  readonly type: number;
+  readonly domain: number;
+  /** FPD of the PASID entry or one on the way to it. */
+  readonly fpd: boolean;
+  /** The code of the fault that the entry, or one on the way to it, causes; 0 when it is valid. */
+  readonly code: number;
+  /** How hardware takes the entry; `undefined` when it is not valid. */
+  readonly target: Target | undefined;
+}
+/** A device with a context entry. */
+interface FoundDevice {
+  /** Requester ID. */
+  readonly source: number;
+  /** Physical address of its context entry. */
+  readonly contextAddress: bigint;
+  /** Device TLBs are served: TT=01, or DTE. */
+  readonly deviceTlb: boolean;
+  /** Requests with a PASID are served. */
+  readonly pasidEnabled: boolean;
+  readonly pageRequests: boolean;
+  /** FPD of the context entry. */
+  readonly fpd: boolean;
+  /** The PASID of requests without one; `undefined` in legacy mode. */
+  readonly ridPasid: number | undefined;
+  /** The code of the fault that the entries for requests without a PASID cause; 0 when there is none. */
+  readonly code: number;
+  /** Requests without a PASID first, then by PASID. */
+  readonly spaces: readonly FoundSpace[];
+}
+/** RTADDR.TTM in words; `invalid` for what the unit does not have. */
+type TableMode = "legacy" | "scalable" | "abort" | "invalid";
+/** Whose tables to look at, and how much of them. */
+interface EnumerateOptions {
+  readonly capabilities: Capabilities;
+  /** Only read; it must not change meanwhile. */
+  readonly memory: PhysicalMemory;
+  /** The root table address register. */
+  readonly rtaddr: bigint;
+  /** Bounds other than `ENUMERATION_LIMITS`. */
+  readonly limits?: Partial<EnumerationLimits>;
+}
+/** An address space of a device, and what its page tables map. */
+interface EnumeratedSpace extends FoundSpace {
+  /** The code of the fault that every request meets, because of an entry or an unreadable top table; 0 when there is none. */
+  readonly fault: number;
+  /** Shared by all spaces with the same page tables. */
+  readonly leaves: LeafList;
+  /** How many of `leaves` are within the bounds: all, unless the enumeration was truncated. */
+  readonly leafCount: number;
+}
+/** A device, and everything that its requests can reach. */
+interface EnumeratedDevice extends Omit<FoundDevice, "spaces"> {
+  readonly spaces: readonly EnumeratedSpace[];
+}
+/** Everything that a unit's tables say. */
+interface UnitEnumeration {
+  readonly mode: TableMode;
+  /** The code of the fault that every request meets; 0 when there is none. In abort-DMA mode that is 0 too. */
+  readonly fault: number;
+  /** By requester ID. */
+  readonly devices: readonly EnumeratedDevice[];
+  readonly problems: readonly StructureProblem[];
+  /** The frames of all tables that the unit reads. */
+  readonly tablePfns: ReadonlySet<number>;
+  /** Which bound ended the enumeration; `undefined` when none did. */
+  readonly truncation: Truncation | undefined;
+}
+/**
+ * Lists every device, PASID and leaf in a unit's tables, as the unit would read
+ * them for a request: what it would refuse leads nowhere and is a problem.
+ * Nothing is written, and whatever the tables say it ends soon.
+ */
+declare const enumerateUnit: (options: EnumerateOptions) => UnitEnumeration;
+/** Version of the report, as a document. */
+declare const INSPECT_SCHEMA = "softiommu/inspect@1";
+/** Why requests are refused. */
+interface Refusal {
+  /** Fault reason, as hardware would record it. */
+  readonly code: number;
+  /** What is wrong. */
+  readonly text: string;
+  /** What would have to change. */
+  readonly remedy: string;
+}
+/** The top of one stage's tables. */
+interface StageReport {
+  readonly levels: number;
+  /** Physical address; guest physical for a first stage that is nested. */
+  readonly root: bigint;
+}
+/** How requests are translated; `invalid` where the entry asks for something that does not exist. */
+type TranslationType = "first-stage" | "second-stage" | "nested" | "pass-through" | "invalid";
+/** What requests of one device with one PASID, or without any, can reach. */
+interface PasidReport {
+  /** `null` for requests without a PASID. */
+  readonly pasid: number | null;
+  readonly type: TranslationType;
+  readonly domain: number;
+  /** Why every request is refused; `null` when the entries are valid. */
+  readonly fault: Refusal | null;
+  /** Faults are not recorded. */
+  readonly fpd: boolean;
+  readonly firstStage: StageReport | null;
+  readonly secondStage: StageReport | null;
+  /** What the tables map, shared by all that use the same tables. */
+  readonly leaves: LeafList;
+  /** How many of `leaves` count. */
+  readonly mappings: number;
+}
+/** A device with a context entry. */
+interface DeviceReport {
+  readonly bdf: string;
+  readonly mode: "legacy" | "scalable";
+  /** Where its context entry is. */
+  readonly contextEntry: Hpa;
+  /** Device TLBs are served. */
+  readonly ats: boolean;
+  readonly pageRequests: boolean;
+  /** Requests with a PASID are served. */
+  readonly pasidEnabled: boolean;
+  /** The PASID whose entry serves requests without one; `null` in legacy mode. */
+  readonly ridPasid: number | null;
+  /** Faults are not recorded, whatever the PASID. */
+  readonly fpd: boolean;
+  /** Why every request without a PASID is refused; `null` when the entries are valid. */
+  readonly fault: Refusal | null;
+  /** Requests without a PASID first, then by PASID. */
+  readonly pasids: readonly PasidReport[];
+}
+/** What a finding is about, in the order of the report. */
+declare const FINDING_CODES: readonly ["shared-domain", "pass-through", "ats-with-pass-through", "maps-iommu-tables", "maps-given-range", "msi-window-mapped", "reserved-bit", "table-outside-ram"];
+/** What a finding is about. */
+type FindingCode = (typeof FINDING_CODES)[number];
+/** Something that ought to be looked at. What does not apply is `null`. */
+interface Finding {
+  readonly code: FindingCode;
+  /** The devices, in order; none where something is wrong above them. */
+  readonly bdf: readonly string[];
+  readonly pasid: number | null;
+  readonly iova: Iova | null;
+  /** Where in memory: of a mapping its output, of an entry its place, of a pointer its target. */
+  readonly pa: Hpa | null;
+  /** In bytes. */
+  readonly size: bigint | null;
+}
+/** Where and why an inspection ended early. */
+interface InspectTruncation {
+  /** The bound that was reached: one of `EnumerationLimits`, or `findings`. */
+  readonly limit: string;
+  /** The bound. */
+  readonly most: number;
+  /** Whose tables were being looked at, for people. */
+  readonly where: string;
+}
+/** Everything that the tables of a captured machine's IOMMU say. */
+interface InspectReport {
+  readonly schema: typeof INSPECT_SCHEMA;
+  /** `NAME`, or `NAME/MOMENT`. */
+  readonly capture: string;
+  readonly iommu: "vtd";
+  readonly mode: TableMode;
+  /** Whether the unit translates; if not, every request passes, whatever the tables say. */
+  readonly translation: boolean;
+  /** Why every request of every device is refused; `null` when the root table can be used. */
+  readonly fault: Refusal | null;
+  /** By bus, device and function. */
+  readonly devices: readonly DeviceReport[];
+  readonly findings: readonly Finding[];
+  /** `null` when nothing was left out. */
+  readonly truncated: InspectTruncation | null;
+}
+/**
+ * The report as one JSON document, `softiommu/inspect@1`, in pieces: their
+ * concatenation is the document. The order of the names is fixed, and each
+ * device, mapping and finding has a line of its own.
+ */
+declare function inspectDocument(report: InspectReport): Generator<string, void, undefined>;
+/** Findings kept: far more than anybody reads. */
+declare const MAX_FINDINGS: number;
+/** Physical addresses that nobody should be able to write. */
+interface WatchedRange {
+  readonly base: bigint;
+  /** In bytes. */
+  readonly length: bigint;
+}
+/** How to look at a capture. */
+interface InspectOptions {
+  readonly watch?: readonly WatchedRange[];
+  /** Physical address bits; CAP.MGAW + 1 when absent. */
+  readonly hostAddressWidth?: number;
+  /** The PCI segment of the unit's devices; 0 when absent. */
+  readonly segment?: number;
+  /** Bounds other than `ENUMERATION_LIMITS` and `MAX_FINDINGS`. */
+  readonly limits?: Partial<EnumerationLimits> & {
+    readonly findings?: number;
+  };
+}
+/**
+ * Lists what the tables of a captured VT-d unit say: every device, what it can
+ * reach, and what is wrong. The capture is not changed.
+ *
+ * @throws CaptureError when the capture's memory can no longer be read
+ */
+declare const inspectCapture: (capture: VtdCapture, options?: InspectOptions) => InspectReport;
+/** One leaf, or several that lie side by side. */
+interface Mapping {
+  readonly bdf: string;
+  /** `null` for requests without a PASID. */
+  readonly pasid: number | null;
+  readonly domain: number;
+  readonly iova: Iova;
+  readonly pa: Hpa;
+  /** In bytes. */
+  readonly size: bigint;
+  /** `r` or `-`, `w` or `-`, and `u` where a first stage allows requests without privilege. */
+  readonly perms: string;
+}
+/** Leaves of one address space that continue each other in both spaces, with the same permissions. */
+interface MappedRange extends Mapping {
+  /** How many. */
+  readonly leaves: number;
+}
+/** Every leaf of every device, in the order bdf, PASID, IOVA. */
+declare function mappingsOf(report: InspectReport): Generator<Mapping, void, undefined>;
+/** The same for people: neighbours joined. */
+declare function rangesOf(report: InspectReport): Generator<MappedRange, void, undefined>;
 /** Files held in memory, read and written: what a web page was given, or a capture on its way elsewhere. */
 interface MemoryFiles extends FileSource, FileSink {
   readonly contents: Map<string, Uint8Array>;
@@ -538,7 +1009,7 @@ interface WriteOptions {
  */
 declare const writeCapture: (contents: CaptureContents, sink: FileSink, options?: WriteOptions) => void;
 declare namespace index_d_exports$1 {
-  export { AMD_REGISTERS, AmdCapture, AmdRegisterName, AmdRegisters, Capture, CaptureContents, CaptureError, CaptureProblem, CapturedMachine, CapturedRegisters, ExpectedMapping, FaultRecord, FileSink, FileSource, MemoryFiles, RamRange, ReadOptions, RegisterWords, StoredPage, UnpackFailure, VTD_REGISTERS, VtdCapture, VtdRegisterName, VtdRegisters, WriteOptions, amdRegisters, assumedVtdRegisters, faultRecordsOf, fileName, findPacked, formatRegisterFile, isGzip, memoryFiles, parseRegisterFile, quote, readCapture, readExactly, readExpectedMappings, readRegisters, readUnpacked, readWhole, registerAt, setRegister, vtdRegisters, withVtdRegisters, writeCapture };
+  export { AMD_REGISTERS, AmdCapture, AmdRegisterName, AmdRegisters, Capture, CaptureContents, CaptureError, CaptureProblem, CapturedMachine, CapturedRegisters, DeviceReport, ExpectedMapping, FINDING_CODES, FaultRecord, FileSink, FileSource, Finding, FindingCode, INSPECT_SCHEMA, InspectOptions, InspectReport, InspectTruncation, MAX_FINDINGS, MappedRange, Mapping, MemoryFiles, PasidReport, RamRange, ReadOptions, Refusal, RegisterWords, StageReport, StoredPage, TranslationType, UnpackFailure, VTD_REGISTERS, VtdCapture, VtdRegisterName, VtdRegisters, WatchedRange, WriteOptions, amdRegisters, assumedVtdRegisters, faultRecordsOf, fileName, findPacked, formatRegisterFile, inspectCapture, inspectDocument, isGzip, mappingsOf, memoryFiles, parseRegisterFile, quote, rangesOf, readCapture, readExactly, readExpectedMappings, readRegisters, readUnpacked, readWhole, registerAt, setRegister, vtdRegisters, withVtdRegisters, writeCapture };
 }
 /**
  * The event channel. Every change of state is an event whose type is declared
@@ -624,9 +1095,10 @@ interface AtsTarget {
   /**
    * Drops what `invalidation` covers. `completed` is called once no request in
    * flight uses a dropped translation any more: at once, or later, exactly once
-   * (§10.3.3). A device that does not answer never calls it.
+   * (§10.3.3), with `false` by a device whose answer names another invalidation.
+   * A device that does not answer never calls it.
    */
-  invalidate(invalidation: AtsInvalidation, completed: () => void): void;
+  invalidate(invalidation: AtsInvalidation, completed: (right?: boolean) => void): void;
   /** Takes the answer to a group of page requests; absent where the device has no page request interface. */
   respond?(response: PageGroupResponse): void;
 }
@@ -647,6 +1119,8 @@ interface PageRequest {
   /** Whether it is the last one of its group, so that a response is due. */
   readonly last: boolean;
 }
+/** What became of a page request: software has it, the unit answered it itself, or it was refused. */
+type PageRequestOutcome = "queued" | "overflow" | "refused";
 /** Every request of the group was served (PCIe 6.3 §10.4.2.1). */
 declare const PAGE_RESPONSE_SUCCESS = 0;
 /** A page of the group is not there, or not with that permission. */
@@ -664,88 +1138,6 @@ interface PageGroupResponse {
   /** `PAGE_RESPONSE_SUCCESS`, `PAGE_RESPONSE_INVALID_REQUEST` or `PAGE_RESPONSE_FAILURE`; hardware takes others as failure. */
   readonly code: number;
 }
-/**
- * Packed structures as tables. A structure is declared once, with the bit
- * position of every field and the section it comes from; decoding, encoding,
- * reserved-bit masks, dumps and documentation all derive from the table.
- * Bits that no field covers are reserved.
- */
-/** One field of a layout, as it is declared. Bit 0 is the lowest bit of the first byte. */
-interface FieldDeclaration {
-  /** Position of the lowest bit. A field does not cross a 64-bit boundary. */
-  readonly at: number;
-  /** Width in bits; 1 when absent. */
-  readonly width?: number;
-  /** `address`: the value keeps its place in the quadword, and bits from the host address width up are reserved. */
-  readonly kind?: "address";
-  /** Hardware ignores the field: it is not reserved and has no meaning. */
-  readonly ignored?: true;
-  /** Capability without which the field is reserved. */
-  readonly needs?: string;
-  /** Register access: read-only, read-write, write-1-to-clear, write-only. Absent in memory structures. */
-  readonly access?: "ro" | "rw" | "w1c" | "wo";
-  /** What the field means, in a few words. */
-  readonly doc: string;
-}
-/** A field with the positions that code needs. */
-interface Field extends FieldDeclaration {
-  readonly name: string;
-  readonly width: number;
-  /** Index of the 64-bit word the field lies in. */
-  readonly qword: number;
-  /** Position of the lowest bit inside that word. */
-  readonly shift: bigint;
-  /** The field's bits inside that word, in place. */
-  readonly mask: bigint;
-  /** Index of the 32-bit word that holds the lowest bit. */
-  readonly dword: number;
-  /** Position of the lowest bit inside that 32-bit word. */
-  readonly dshift: number;
-  /** The field's bits inside that 32-bit word, in place, as an int32: bits beyond it are left out. */
-  readonly dmask: number;
-}
-/** What a reserved-bit mask depends on besides the layout. */
-interface ReservedBy {
-  /** Whether the hardware has the named capability. */
-  has(capability: string): boolean;
-  /** Number of physical address bits; those above are reserved in `address` fields. */
-  readonly hostAddressWidth: number;
-}
-/** A structure's table. */
-interface Layout<Name extends string> {
-  readonly name: string;
-  /** Size in bytes; a multiple of 4. */
-  readonly bytes: number;
-  /** Where the structure is specified. */
-  readonly section: string;
-  readonly fields: { readonly [N in Name]: Field };
-  /**
-   * @param qwords the structure as little-endian 64-bit words
-   * @returns every field's value: shifted down, except that an `address` stays in place
-   */
-  decode(qwords: readonly bigint[]): { readonly [N in Name]: bigint };
-  /**
-   * The inverse of `decode`; fields left out are 0.
-   *
-   * @throws RangeError when a value does not fit its field: a bug in the caller
-   */
-  encode(values: { readonly [N in Name]?: bigint | number | boolean }): bigint[];
-  /** The bits of each 64-bit word that must be 0. */
-  reservedMask(by: ReservedBy): bigint[];
-}
-/**
- * Declares a layout.
- *
- * @throws RangeError when fields overlap or cross a word: a bug in the table
- */
-declare const defineLayout: <Name extends string>(declaration: {
-  readonly name: string;
-  readonly bytes: number;
-  readonly section: string;
-  readonly fields: { readonly [N in Name]: FieldDeclaration };
-}) => Layout<Name>;
-/** The value of `field` in a structure whose 32-bit words start at `words[at]`; the field must not cross a dword. */
-declare const fieldAt: (words: Int32Array, at: number, field: Field) => number;
 /**
  * Capability structures. A field that `needs` another one of the same
  * structure is reserved while that one is 0: an enable bit can only be set
@@ -860,6 +1252,36 @@ declare class ConfigSpace {
   /** A copy of the space as it is. */
   inspect(): Uint8Array;
 }
+/** A memory base address register as it is declared. */
+interface BarDeclaration {
+  /** 0 to 5; one of 64 bits takes the next index too. */
+  readonly index: number;
+  /** log2 of the bytes behind it, 4 to 31, or to 63 with 64 bits. */
+  readonly sizeLg2: number;
+  /** Bits of the address; 32 when absent. */
+  readonly width?: 32 | 64;
+  readonly prefetchable?: boolean;
+}
+/** One base address register of a function. */
+declare class BaseAddressRegister {
+  #private;
+  readonly index: number;
+  /** log2 of the bytes behind it. */
+  readonly sizeLg2: number;
+  readonly width: 32 | 64;
+  /** @throws RangeError when the register does not fit the header: a bug in the caller */
+  constructor(config: ConfigSpace, declaration: BarDeclaration);
+  /** The first address it claims, whether or not memory accesses are answered. */
+  get address(): bigint;
+  /** Writes an address as firmware does. */
+  assign(address: bigint): void;
+}
+/**
+ * The registers of a function.
+ *
+ * @throws RangeError when two of them overlap: a bug in the caller
+ */
+declare const placeBaseAddresses: (config: ConfigSpace, declarations: readonly BarDeclaration[]) => readonly BaseAddressRegister[];
 /**
  * What a function is, and where it may sit. The PCI Express kinds are the
  * device/port types of PCIe 6.3 §7.5.3.2; the conventional ones have no PCI
@@ -908,6 +1330,8 @@ interface FunctionDeclaration {
   readonly endEndPrefix?: boolean;
   /** Can reset itself; `true` for an endpoint when absent. */
   readonly functionLevelReset?: boolean;
+  /** Memory base address registers; bridges have none. */
+  readonly bars?: readonly BarDeclaration[];
   /** log2 of the vectors it wants. */
   readonly msi?: {
     readonly vectorsLg2: number;
@@ -935,6 +1359,150 @@ interface FunctionDeclaration {
  *   capability or a value does not fit its field: a bug in the caller
  */
 declare const configSpaceOf: (declaration: FunctionDeclaration) => ConfigSpace;
+/** Width of an access in bytes. */
+type MmioWidth = 1 | 2 | 4 | 8;
+/** What is behind a function's base address registers. */
+interface MmioTarget {
+  /**
+   * @param bar index of the base address register
+   * @param offset bytes from its beginning; the access ends inside it
+   */
+  readRegister(bar: number, offset: number, width: MmioWidth): bigint;
+  /** Writes the low `width` bytes of `value`. */
+  writeRegister(bar: number, offset: number, width: MmioWidth, value: bigint): void;
+}
+/** Which function answers which memory address: what base address registers and bridge windows say at the moment. */
+declare class MmioMap {
+  #private;
+  constructor(topology: Topology);
+  /** Reads `width` bytes; all ones where nobody answers. */
+  read(segment: number, address: bigint, width: MmioWidth): bigint;
+  /**
+   * Writes the low `width` bytes of `value`.
+   *
+   * @returns `false` when nobody answers
+   */
+  write(segment: number, address: bigint, width: MmioWidth, value: bigint): boolean;
+}
+/**
+ * Gives every base address register of a bus, and of what is behind it, an
+ * address and every bridge its window, as firmware does, and switches memory
+ * accesses on. All of it goes below 4 GiB, not prefetchable.
+ *
+ * @param start first address to use
+ * @returns the first address not used
+ * @throws RangeError when it does not fit below 4 GiB: a bug in the caller
+ */
+declare const assignMemory: (bus: Bus, start: bigint) => bigint;
+/** Permissions and properties of a request; or-ed together in `DmaRequest.access`. */
+declare const READ = 1;
+/** Writes memory. A request that reads and writes is an AtomicOp. */
+declare const WRITE = 2;
+/** Asks to execute what it reads; only with a PASID. */
+declare const EXECUTE = 4;
+/** Comes with supervisor privilege; only with a PASID. */
+declare const PRIVILEGED = 8;
+/** An ordinary request: its address is to be translated (PCIe AT 00b). */
+declare const UNTRANSLATED = 0;
+/** An ATS translation request: it wants the translation, not the data (PCIe AT 01b). */
+declare const TRANSLATION_REQUEST = 1;
+/** A request whose address a device has translated before (PCIe AT 10b). */
+declare const TRANSLATED$1 = 2;
+/** What `DmaRequest.pasid` is for a request without a PASID. */
+declare const NO_PASID = -1;
+/** Why a request was refused. Units refine it; a device only learns that it was. */
+interface DmaFault {
+  /** The architecture's number for the reason. */
+  readonly code: number;
+  /** One sentence that says what was wrong. */
+  readonly message: string;
+}
+/**
+ * One request on its way to memory, and its answer.
+ *
+ * A device owns the object and uses it again for the next request, so that
+ * translating allocates nothing. Address halves are int32, as in `bits/halves`.
+ * A request does not cross a 4 KiB boundary; whoever moves more data splits it.
+ */
+declare class DmaRequest {
+  /** Requester ID: bus 15:8, device 7:3, function 2:0. */
+  source: number;
+  /** The request's PASID, 20 bits, or `NO_PASID`. */
+  pasid: number;
+  /** Bits 63:32 of the address. */
+  hi: number;
+  /** Bits 31:0 of the address. */
+  lo: number;
+  /** Bytes from the address on; at least 1, and inside one 4 KiB page. */
+  length: number;
+  /** `READ`, `WRITE`, `EXECUTE` and `PRIVILEGED`, or-ed. */
+  access: number;
+  /** `UNTRANSLATED`, `TRANSLATION_REQUEST` or `TRANSLATED`. */
+  addressType: number;
+  /** Answer: bits 63:32 of the physical address of the first byte. */
+  outHi: number;
+  /** Answer: bits 31:0 of the physical address of the first byte. */
+  outLo: number;
+  /** Answer: log2 of the size of the page that holds it, in both spaces alike; 64 when nothing was translated. */
+  pageLg2: number;
+  /** Answer: which of `READ`, `WRITE`, `EXECUTE` the translation grants; what ATS returns. */
+  granted: number;
+  /** Answer: why the request was refused; `undefined` when it was not. */
+  fault: DmaFault | undefined;
+}
+/** What translates requests: a remapping unit, or the absence of one. */
+interface Translator {
+  /**
+   * Translates `request` and puts the answer into it.
+   *
+   * @returns `false` when it is refused, with `request.fault` set
+   */
+  translate(request: DmaRequest): boolean;
+  /** Takes a page request; absent where nobody serves page requests. An answer may come before this returns. */
+  requestPage?(request: PageRequest): PageRequestOutcome;
+}
+/** What the fabric itself refuses a request for. */
+type PciFaultReason = /** The function is not in the machine, or a bus on the way has no number. */"unknown-requester" /** Bus Master Enable is clear in the function or a bridge above it (PCIe 6.3 §7.5.1.1.3). */ | "bus-master-disabled" /** The request crosses a 4 KiB boundary (§2.2.7). */ | "crosses-page" /** A PASID, although the function has none enabled (§6.20.1). */ | "pasid-disabled" /** A PASID with more bits than the function advertises (§7.8.9.2). */ | "pasid-too-wide" /** Execute or privilege without the PASID that would carry it (§6.20.2.3, §6.20.2.4). */ | "pasid-missing" /** Asks to execute, which is not enabled (§7.8.9.3). */ | "execute-disabled" /** Asks with privilege, which is not enabled (§7.8.9.3). */ | "privileged-disabled" /** Something on the way takes no end-end TLP prefix (§2.2.10.4). */ | "prefix-unsupported" /** A translation request or a translated address, although ATS is not enabled (§10.5.1.3). */ | "ats-disabled" /** ACS Translation Blocking at a port on the way (§6.12.1.1). */ | "translation-blocked" /** A translation request, and nothing that translates (§10.2.2). */ | "no-translation-agent" /** A page request, although they are not enabled (§10.5.2.2). */ | "page-requests-disabled" /** A page request after a Response Failure (§10.5.2.3). */ | "page-requests-failed" /** A page request beyond the outstanding ones that the function may have (§10.5.2.5). */ | "page-requests-exhausted" /** A page request, and nobody who serves them. */ | "no-page-request-service" /** An interrupt, and nobody to deliver it to. */ | "no-interrupt-port" /** An interrupt that remapping did not let pass. */ | "interrupt-blocked" /** There is no memory at the physical address. */ | "no-memory" /** The function was reset or removed while the request was in flight. */ | "aborted";
+/** How a completion says that a request failed (PCIe 6.3 §2.2.9). */
+type CompletionStatus = "unsupported-request" | "completer-abort";
+/** A request that the fabric refused. */
+interface PciFault extends DmaFault {
+  readonly kind: "pci";
+  readonly reason: PciFaultReason;
+  readonly status: CompletionStatus;
+  /** Completion status: 1 Unsupported Request, 4 Completer Abort. */
+  readonly code: number;
+}
+/** @param message one sentence that says what was wrong, and where */
+declare const pciFault: (reason: PciFaultReason, message: string) => PciFault;
+/** A function's page request interface: which requests wait for an answer, and what its registers say of them (PCIe 6.3 §10.4). */
+declare class PageRequestInterface {
+  #private;
+  constructor(config: ConfigSpace);
+  /** How many requests wait for an answer. */
+  get outstanding(): number;
+  /** Why no request may be sent now; `undefined` when one may (§10.5.2.2, §10.5.2.5). */
+  refusal(): PciFaultReason | undefined;
+  /** A request goes out. */
+  sent({
+    group,
+    pasid
+  }: Pick<PageRequest, "group" | "pasid">): void;
+  /**
+   * An answer comes in.
+   *
+   * @returns whether anybody waits for it; if not, Unexpected Page Request Group Index is set (§10.5.2.3)
+   */
+  answered({
+    group,
+    pasid,
+    code
+  }: PageGroupResponse): boolean;
+  /** Software has written to configuration space. */
+  written(offset: number, width: ConfigWidth, value: number): void;
+  /** The function has been reset: nobody waits any more. */
+  reset(): void;
+}
 /** Software has written to a function's configuration space. */
 declare const PCI_CONFIG_WRITE: EventType<{
   readonly function: string;
@@ -958,6 +1526,12 @@ declare class PciFunction {
   readonly config: ConfigSpace;
   /** The bus behind it, when it is a bridge. */
   readonly secondary: Bus | undefined;
+  /** Its base address registers. */
+  readonly bars: readonly BaseAddressRegister[];
+  /** What is behind them; nobody answers while there is nothing. */
+  mmioTarget: MmioTarget | undefined;
+  /** Its page requests that wait for an answer. */
+  readonly pageRequests: PageRequestInterface;
   /** What drops cached translations, when the device has such a cache. */
   atsTarget: AtsTarget | undefined;
   /** Set once it has been taken out of the machine. */
@@ -977,6 +1551,8 @@ declare class PciFunction {
    * @returns a function that ends it
    */
   onReset(listener: () => void): () => void;
+  /** Calls `listener` after each write by software to its configuration space. */
+  onConfigWrite(listener: () => void): void;
   /** Resets it: configuration space first, then whoever holds something on its behalf (PCIe 6.3 §6.6.2). */
   reset(): void;
 }
@@ -1096,71 +1672,6 @@ declare const acsPath: (fn: PciFunction) => AcsHop[];
 declare const aliasesOf: (fn: PciFunction) => number[];
 /** The requester ID that the root complex sees; `undefined` while a bus on the way has no number. */
 declare const requesterOf: (fn: PciFunction) => number | undefined;
-/** Permissions and properties of a request; or-ed together in `DmaRequest.access`. */
-declare const READ = 1;
-/** Writes memory. A request that reads and writes is an AtomicOp. */
-declare const WRITE = 2;
-/** Asks to execute what it reads; only with a PASID. */
-declare const EXECUTE = 4;
-/** Comes with supervisor privilege; only with a PASID. */
-declare const PRIVILEGED = 8;
-/** An ordinary request: its address is to be translated (PCIe AT 00b). */
-declare const UNTRANSLATED = 0;
-/** An ATS translation request: it wants the translation, not the data (PCIe AT 01b). */
-declare const TRANSLATION_REQUEST = 1;
-/** A request whose address a device has translated before (PCIe AT 10b). */
-declare const TRANSLATED$1 = 2;
-/** What `DmaRequest.pasid` is for a request without a PASID. */
-declare const NO_PASID = -1;
-/** Why a request was refused. Units refine it; a device only learns that it was. */
-interface DmaFault {
-  /** The architecture's number for the reason. */
-  readonly code: number;
-  /** One sentence that says what was wrong. */
-  readonly message: string;
-}
-/**
- * One request on its way to memory, and its answer.
- *
- * A device owns the object and uses it again for the next request, so that
- * translating allocates nothing. Address halves are int32, as in `bits/halves`.
- * A request does not cross a 4 KiB boundary; whoever moves more data splits it.
- */
-declare class DmaRequest {
-  /** Requester ID: bus 15:8, device 7:3, function 2:0. */
-  source: number;
-  /** The request's PASID, 20 bits, or `NO_PASID`. */
-  pasid: number;
-  /** Bits 63:32 of the address. */
-  hi: number;
-  /** Bits 31:0 of the address. */
-  lo: number;
-  /** Bytes from the address on; at least 1, and inside one 4 KiB page. */
-  length: number;
-  /** `READ`, `WRITE`, `EXECUTE` and `PRIVILEGED`, or-ed. */
-  access: number;
-  /** `UNTRANSLATED`, `TRANSLATION_REQUEST` or `TRANSLATED`. */
-  addressType: number;
-  /** Answer: bits 63:32 of the physical address of the first byte. */
-  outHi: number;
-  /** Answer: bits 31:0 of the physical address of the first byte. */
-  outLo: number;
-  /** Answer: log2 of the size of the page that holds it, in both spaces alike; 64 when nothing was translated. */
-  pageLg2: number;
-  /** Answer: which of `READ`, `WRITE`, `EXECUTE` the translation grants; what ATS returns. */
-  granted: number;
-  /** Answer: why the request was refused; `undefined` when it was not. */
-  fault: DmaFault | undefined;
-}
-/** What translates requests: a remapping unit, or the absence of one. */
-interface Translator {
-  /**
-   * Translates `request` and puts the answer into it.
-   *
-   * @returns `false` when it is refused, with `request.fault` set
-   */
-  translate(request: DmaRequest): boolean;
-}
 /** A transfer that did not end well. */
 interface TransferFailure {
   readonly ok: false;
@@ -1190,6 +1701,8 @@ declare class InFlightRequests {
    */
   whenEarlierDone(callback: () => void): void;
 }
+/** The 32-bit value at `at`, little endian, unsigned. */
+declare const dwordAt: (bytes: Uint8Array, at: number) => number;
 /** One piece of a transfer: bytes of one page frame. */
 interface TransferPiece {
   readonly pfn: number;
@@ -1197,6 +1710,8 @@ interface TransferPiece {
   readonly offset: number;
   /** Bytes. */
   readonly count: number;
+  /** Set when the piece is no memory but an interrupt: sends it, and tells why it did not arrive. */
+  readonly interrupt: ((data: number) => DmaFault | undefined) | undefined;
 }
 /** What a transfer in flight needs of the port it came from. */
 interface InFlightContext {
@@ -1240,20 +1755,25 @@ declare class InFlight {
   /** Gives it up without touching memory; nothing happens when it is over. */
   abort(fault: DmaFault): void;
 }
-/** What the fabric itself refuses a request for. */
-type PciFaultReason = /** The function is not in the machine, or a bus on the way has no number. */"unknown-requester" /** Bus Master Enable is clear in the function or a bridge above it (PCIe 6.3 §7.5.1.1.3). */ | "bus-master-disabled" /** The request crosses a 4 KiB boundary (§2.2.7). */ | "crosses-page" /** A PASID, although the function has none enabled (§6.20.1). */ | "pasid-disabled" /** A PASID with more bits than the function advertises (§7.8.9.2). */ | "pasid-too-wide" /** Execute or privilege without the PASID that would carry it (§6.20.2.3, §6.20.2.4). */ | "pasid-missing" /** Asks to execute, which is not enabled (§7.8.9.3). */ | "execute-disabled" /** Asks with privilege, which is not enabled (§7.8.9.3). */ | "privileged-disabled" /** Something on the way takes no end-end TLP prefix (§2.2.10.4). */ | "prefix-unsupported" /** A translation request or a translated address, although ATS is not enabled (§10.5.1.3). */ | "ats-disabled" /** ACS Translation Blocking at a port on the way (§6.12.1.1). */ | "translation-blocked" /** A translation request, and nothing that translates (§10.2.2). */ | "no-translation-agent" /** There is no memory at the physical address. */ | "no-memory" /** The function was reset or removed while the request was in flight. */ | "aborted";
-/** How a completion says that a request failed (PCIe 6.3 §2.2.9). */
-type CompletionStatus = "unsupported-request" | "completer-abort";
-/** A request that the fabric refused. */
-interface PciFault extends DmaFault {
-  readonly kind: "pci";
-  readonly reason: PciFaultReason;
-  readonly status: CompletionStatus;
-  /** Completion status: 1 Unsupported Request, 4 Completer Abort. */
-  readonly code: number;
+/** A write into the interrupt range, as it arrives at the root complex. */
+interface InterruptRequest {
+  /** Requester ID at the root complex. */
+  readonly source: number;
+  /** FEE0_0000 to FEEF_FFFC, a multiple of 4. */
+  readonly address: bigint;
+  /** The DWORD that was written. */
+  readonly data: number;
 }
-/** @param message one sentence that says what was wrong, and where */
-declare const pciFault: (reason: PciFaultReason, message: string) => PciFault;
+/**
+ * Where interrupt requests go.
+ *
+ * @param translator what translates the sender's memory requests: the unit that
+ *   remaps its interrupts too, where there are several
+ * @returns `false` when the interrupt is blocked
+ */
+type InterruptPort = (request: InterruptRequest, translator: Translator | undefined) => boolean;
+/** Whether `request` is no memory request but an interrupt: a DWORD written into the range without a PASID (VT-d 4.1 §3.14). */
+declare const isInterruptRequest: (request: DmaRequest) => boolean;
 /** What the way from a function to memory looks like, worked out once until something on it changes. */
 interface Route {
   /** Requester ID that arrives at the root complex; 0 when `blocked`. */
@@ -1299,6 +1819,14 @@ declare const PCI_TRANSFER_ENDED: EventType<{
   readonly writes: boolean;
   readonly result: TransferResult;
 }>;
+/** A function has sent an interrupt. */
+declare const PCI_INTERRUPT: EventType<{
+  readonly function: string; /** Requester ID at the root complex. */
+  readonly source: number;
+  readonly address: bigint;
+  readonly data: number;
+  readonly fault: DmaFault | undefined;
+}>;
 /** The bytes that were read, or why they were not. */
 type ReadResult = {
   readonly ok: true;
@@ -1314,6 +1842,14 @@ type TranslationResult = {
   readonly ok: false;
   readonly fault: DmaFault;
 };
+/** What became of a page request; its answer, if there is one, goes to the function's `AtsTarget`. */
+type PageRequestResult = {
+  readonly ok: true;
+  readonly outcome: PageRequestOutcome;
+} | {
+  readonly ok: false;
+  readonly fault: PciFault;
+};
 /** How a port reaches the fabric it belongs to. */
 interface PortFabric {
   readonly memory: PhysicalMemory;
@@ -1321,6 +1857,8 @@ interface PortFabric {
   /** Changes when a route may have. */
   generation(): number;
   routeOf(fn: PciFunction): Route;
+  /** Where interrupts go; `undefined` when nobody takes them. */
+  interruptPort(): InterruptPort | undefined;
   /** Where a transfer through `route` is counted besides at its port. */
   countedBy(route: Route): readonly InFlightRequests[];
 }
@@ -1377,6 +1915,11 @@ declare class DmaPort {
    * @param access what the device wants to do: `READ`, `WRITE`, `EXECUTE`, `PRIVILEGED`, or-ed
    */
   requestTranslation(address: bigint, access: number, pasid?: number): TranslationResult;
+  /**
+   * Sends a page request message (PCIe 6.3 §10.4). The answer goes to the
+   * function's `AtsTarget`, perhaps before this returns.
+   */
+  requestPage(request: Omit<PageRequest, "source">): PageRequestResult;
 }
 /** Which functions a translator serves, as the device scopes of firmware tables say it (VT-d 4.1 §8.3.1). */
 type TranslatorScope = /** Every function of the segment that no other scope names. */{
@@ -1393,6 +1936,12 @@ type TranslatorScope = /** Every function of the segment that no other scope nam
 declare const PCI_DEVICE_INVALIDATION: EventType<{
   readonly function: string;
   readonly invalidation: AtsInvalidation;
+}>;
+/** A group of page requests was answered. */
+declare const PCI_PAGE_RESPONSE: EventType<{
+  readonly function: string;
+  readonly response: PageGroupResponse; /** Whether the function waited for it. */
+  readonly expected: boolean;
 }>;
 /** The fabric as plain data. */
 interface FabricInspection {
@@ -1439,13 +1988,44 @@ declare class Fabric {
    * Sends an invalidation to the translation cache of a function.
    *
    * @param id requester ID
-   * @param completed called once the device has answered: at once, later, or never
+   * @param completed called once the device has answered, with `false` when wrongly: at once, later, or never
    * @returns `false` when nobody takes it: no such function, ATS not enabled, or no cache
    */
-  invalidateDevice(segment: number, id: number, invalidation: AtsInvalidation, completed: () => void): boolean;
+  invalidateDevice(segment: number, id: number, invalidation: AtsInvalidation, completed: (right?: boolean) => void): boolean;
+  /**
+   * Delivers the answer to a group of page requests.
+   *
+   * @returns `false` when the function does not wait for it or does not exist
+   */
+  respondToDevice(segment: number, response: PageGroupResponse): boolean;
+  /**
+   * Has `port` take the interrupts of every function: DWORD writes without a
+   * PASID to FEE0_0000 to FEEF_FFFF, which are never memory. Without a port
+   * they are refused.
+   *
+   * @returns a function that ends it
+   * @throws RangeError when there is a port already: a bug in the caller
+   */
+  attachInterrupts(port: InterruptPort): () => void;
+  /** Reads device memory as a processor does; all ones where nobody answers. */
+  readMmio(segment: number, address: bigint, width: MmioWidth): bigint;
+  /**
+   * Writes device memory as a processor does.
+   *
+   * @returns `false` when nobody answers
+   */
+  writeMmio(segment: number, address: bigint, width: MmioWidth, value: bigint): boolean;
   /** The fabric's state as plain data; only functions whose port has been asked for. */
   inspect(): FabricInspection;
 }
+/**
+ * Sends a function's message-signalled interrupt: a DWORD written where its MSI
+ * capability says (PCIe 6.3 §6.1.4). With several vectors granted, `vector`
+ * takes the place of the data's low bits; one beyond them is sent as the last.
+ *
+ * @returns what became of the write; `undefined` when MSI is not enabled
+ */
+declare const sendMsi: (port: DmaPort, vector?: number) => TransferResult | undefined;
 /**
  * Requester IDs: 16 bits that name a function inside its segment, bus in 15:8,
  * device in 7:3, function in 2:0 (PCIe 6.3 §2.2.6.2). Text is `ssss:bb:dd.f`,
@@ -1489,12 +2069,12 @@ declare const formatPciAddress: ({
  * @throws PciAddressError when the text is something else, or a device or function is out of range
  */
 declare const parsePciAddress: (text: string) => PciAddress;
-/** Header of an endpoint (PCIe 6.3 §7.5.1.2). Its base address registers are not implemented and read 0. */
+/** Header of an endpoint (PCIe 6.3 §7.5.1.2). Base address registers differ in size and are declared by the function. */
 declare const TYPE_0_HEADER: Layout<"vendorId" | "deviceId" | "ioSpaceEnable" | "memorySpaceEnable" | "busMasterEnable" | "parityErrorResponse" | "serrEnable" | "interruptDisable" | "interruptStatus" | "capabilitiesList" | "masterDataParityError" | "signaledTargetAbort" | "receivedTargetAbort" | "receivedMasterAbort" | "signaledSystemError" | "detectedParityError" | "revisionId" | "classCode" | "cacheLineSize" | "latencyTimer" | "headerType" | "multiFunction" | "bist" | "capabilitiesPointer" | "interruptLine" | "interruptPin" | "subsystemVendorId" | "subsystemId">;
 /** Header of a bridge, which every port of a root complex or switch is too (PCIe 6.3 §7.5.1.3). */
 declare const TYPE_1_HEADER: Layout<"vendorId" | "deviceId" | "ioSpaceEnable" | "memorySpaceEnable" | "busMasterEnable" | "parityErrorResponse" | "serrEnable" | "interruptDisable" | "interruptStatus" | "capabilitiesList" | "masterDataParityError" | "signaledTargetAbort" | "receivedTargetAbort" | "receivedMasterAbort" | "signaledSystemError" | "detectedParityError" | "revisionId" | "classCode" | "cacheLineSize" | "latencyTimer" | "headerType" | "multiFunction" | "bist" | "capabilitiesPointer" | "interruptLine" | "interruptPin" | "primaryBus" | "secondaryBus" | "subordinateBus" | "ioBase" | "ioLimit" | "secondaryStatus" | "memoryBase" | "memoryLimit" | "prefetchable64" | "prefetchableBase" | "prefetchableLimit64" | "prefetchableLimit" | "prefetchableBaseUpper" | "prefetchableLimitUpper" | "bridgeParityErrorResponse" | "bridgeSerrEnable" | "isaEnable" | "vgaEnable" | "secondaryBusReset">;
 declare namespace index_d_exports$5 {
-  export { ACS_CAPABILITY, ACS_SERVICES, ATS_CAPABILITY, AcsDeclaration, AcsHop, AcsService, AtsInvalidation, AtsRange, AtsRangeEncoding, AtsTarget, Bus, BusInspection, CONVENTIONAL_CONFIG_SIZE, CompletionStatus, ConfigSpace, ConfigWidth, ConfigWriteListener, DmaFault, DmaPort, DmaRequest, EXECUTE, EXTENDED_CONFIG_SIZE, Fabric, FabricInspection, FieldValues, FunctionDeclaration, FunctionInspection, FunctionKind, InFlight, InFlightContext, InFlightRequests, KINDS, KindFacts, MSI_CAPABILITY, NO_PASID, PAGE_REQUEST_CAPABILITY, PAGE_RESPONSE_FAILURE, PAGE_RESPONSE_INVALID_REQUEST, PAGE_RESPONSE_SUCCESS, PASID_CAPABILITY, PCI_CONFIG_WRITE, PCI_DEVICE_INVALIDATION, PCI_EXPRESS_CAPABILITY, PCI_REQUEST, PCI_RESET, PCI_TRANSFER_ENDED, PRIVILEGED, PageGroupResponse, PageRequest, PciAddress, PciAddressError, PciCapability, PciFault, PciFaultReason, PciFunction, PortFabric, READ, ReadResult, Route, TRANSFERRED, TRANSLATED$1 as TRANSLATED, TRANSLATION_REQUEST, TYPE_0_HEADER, TYPE_1_HEADER, Topology, TransferFailure, TransferPiece, TransferResult, TranslationResult, Translator, TranslatorScope, UNTRANSLATED, WRITE, acsPath, aliasesOf, busOf, configSpaceOf, decodeAtsRange, deviceOf, encodeAtsRange, formatPciAddress, formatRequesterId, functionOf, functionsBelow, parsePciAddress, pciFault, refusalOf, requesterId, requesterOf, routeFrom };
+  export { ACS_CAPABILITY, ACS_SERVICES, ATS_CAPABILITY, AcsDeclaration, AcsHop, AcsService, AtsInvalidation, AtsRange, AtsRangeEncoding, AtsTarget, BarDeclaration, BaseAddressRegister, Bus, BusInspection, CONVENTIONAL_CONFIG_SIZE, CompletionStatus, ConfigSpace, ConfigWidth, ConfigWriteListener, DmaFault, DmaPort, DmaRequest, EXECUTE, EXTENDED_CONFIG_SIZE, Fabric, FabricInspection, FieldValues, FunctionDeclaration, FunctionInspection, FunctionKind, InFlight, InFlightContext, InFlightRequests, InterruptPort, InterruptRequest, KINDS, KindFacts, MSI_CAPABILITY, MmioMap, MmioTarget, MmioWidth, NO_PASID, PAGE_REQUEST_CAPABILITY, PAGE_RESPONSE_FAILURE, PAGE_RESPONSE_INVALID_REQUEST, PAGE_RESPONSE_SUCCESS, PASID_CAPABILITY, PCI_CONFIG_WRITE, PCI_DEVICE_INVALIDATION, PCI_EXPRESS_CAPABILITY, PCI_INTERRUPT, PCI_PAGE_RESPONSE, PCI_REQUEST, PCI_RESET, PCI_TRANSFER_ENDED, PRIVILEGED, PageGroupResponse, PageRequest, PageRequestInterface, PageRequestOutcome, PageRequestResult, PciAddress, PciAddressError, PciCapability, PciFault, PciFaultReason, PciFunction, PortFabric, READ, ReadResult, Route, TRANSFERRED, TRANSLATED$1 as TRANSLATED, TRANSLATION_REQUEST, TYPE_0_HEADER, TYPE_1_HEADER, Topology, TransferFailure, TransferPiece, TransferResult, TranslationResult, Translator, TranslatorScope, UNTRANSLATED, WRITE, acsPath, aliasesOf, assignMemory, busOf, configSpaceOf, decodeAtsRange, deviceOf, dwordAt, encodeAtsRange, formatPciAddress, formatRequesterId, functionOf, functionsBelow, isInterruptRequest, parsePciAddress, pciFault, placeBaseAddresses, refusalOf, requesterId, requesterOf, routeFrom, sendMsi };
 }
 /** log2 of the number of entries of each of a unit's caches. */
 interface CacheSizes {
@@ -1511,38 +2091,6 @@ interface CacheSizes {
 declare const DEFAULT_CACHES: Required<CacheSizes>;
 /** The sizes in force, or those of a unit without caches. */
 declare const cacheSizes: (given: CacheSizes | "off" | undefined) => Required<CacheSizes>;
-/** What a unit can do: its two capability registers decoded, and what they do not say. */
-interface Capabilities extends ReservedBy {
-  /** CAP as software reads it. */
-  readonly cap: bigint;
-  /** ECAP as software reads it. */
-  readonly ecap: bigint;
-  /** Number of physical address bits. */
-  readonly hostAddressWidth: number;
-  /** Number of guest address bits, CAP.MGAW + 1. */
-  readonly guestAddressWidth: number;
-  /** Second-stage widths as in CAP.SAGAW: bit n stands for n + 2 levels. */
-  readonly secondStageWidths: number;
-  /** PASIDs the unit accepts: below 2^`pasidBits`. */
-  readonly pasidBits: number;
-  /** Erratum 772415: accessed and dirty updates of nested first-stage entries skip the second stage's write permission. */
-  readonly erratum772415: boolean;
-  /** Accessed and dirty flags are updated even where page walks are not snooped, as QEMU does. */
-  readonly unsnoopedUpdates: boolean;
-  /** Whether a one-bit field of CAP or ECAP, or a feature that one of them announces, is there. */
-  has(capability: string): boolean;
-}
-/** What makes up a unit's capabilities. */
-interface CapabilityOptions {
-  readonly cap: bigint;
-  readonly ecap: bigint;
-  /** Physical address bits; that of the guest address when absent, for the registers do not say. */
-  readonly hostAddressWidth?: number;
-  readonly erratum772415?: boolean;
-  readonly unsnoopedUpdates?: boolean;
-}
-/** Decodes a unit's capability registers. */
-declare const createCapabilities: (options: CapabilityOptions) => Capabilities;
 /** What a unit has done so far. */
 declare class Counters {
   /** Page-table entries read. */
@@ -1556,8 +2104,113 @@ declare class Counters {
   /** Requests refused. */
   faults: number;
 }
+/** Time as a machine sees it. Nobody reads the host's clock. */
+interface Clock {
+  /** Nanoseconds since the machine began. */
+  now(): bigint;
+  /**
+   * Calls `callback` once `ns` nanoseconds have passed.
+   *
+   * @returns a function that calls it off
+   */
+  after(ns: bigint, callback: () => void): () => void;
+}
+/** A message-signalled interrupt on its way: a write to FEE0_0000 to FEEF_FFFF. */
+interface MsiMessage {
+  /** Requester ID of who sends it. */
+  readonly source: number;
+  /** Where it is written; bits 63:32 are used in the units' own events only. */
+  readonly address: bigint;
+  /** What is written, 32 bits. */
+  readonly data: number;
+}
+/** An interrupt as a local APIC gets it. */
+interface Interrupt {
+  /** 0 to 255. */
+  readonly vector: number;
+  /** APIC ID, 8 bits, or 32 where extended interrupt mode is on. */
+  readonly destination: number;
+  readonly destinationMode: "physical" | "logical";
+  readonly redirectionHint: boolean;
+  /** 0 fixed, 1 lowest priority, 2 SMI, 4 NMI, 5 INIT, 7 ExtINT. */
+  readonly deliveryMode: number;
+  readonly triggerMode: "edge" | "level";
+}
+/** Where interrupts end: a local APIC, or a test's list. */
+interface InterruptSink {
+  deliver(interrupt: Interrupt): void;
+}
+declare const VER: Layout<"MINOR" | "MAJOR">;
+/** Commands: level bits keep their state as long as they are written 1, one-shot bits act once. Reads 0. */
+declare const GCMD: Layout<"CFI" | "SIRTP" | "IRE" | "QIE" | "WBF" | "EAFL" | "SFL" | "SRTP" | "TE">;
+declare const GSTS: Layout<"CFIS" | "IRTPS" | "IRES" | "QIES" | "WBFS" | "AFLS" | "FLS" | "RTPS" | "TES">;
+/** Context-cache invalidation by register. Writing ICC starts it. */
+declare const CCMD: Layout<"DID" | "SID" | "FM" | "CAIG" | "CIRG" | "ICC">;
+declare const FSTS: Layout<"PFO" | "PPF" | "AFO" | "APF" | "IQE" | "ICE" | "ITE" | "FRI">;
+declare const FECTL: Layout<"IP" | "IM">;
+declare const FEDATA: Layout<"DATA" | "EXTENDED">;
+declare const FEADDR: Layout<"MA">;
+declare const FEUADDR: Layout<"MUA">;
+declare const PMEN: Layout<"PRS" | "EPM">;
+declare const PLMBASE: Layout<"BASE">;
+declare const PLMLIMIT: Layout<"LIMIT">;
+declare const PHMBASE: Layout<"BASE">;
+declare const PHMLIMIT: Layout<"LIMIT">;
+declare const IQH: Layout<"QH">;
+declare const IQT: Layout<"QT">;
+declare const IQA: Layout<"QS" | "DW" | "IQA">;
+declare const ICS: Layout<"IWC">;
+declare const IECTL: Layout<"IP" | "IM">;
+declare const IEDATA: Layout<"DATA" | "EXTENDED">;
+declare const IEADDR: Layout<"MA">;
+declare const IEUADDR: Layout<"MUA">;
+/** Why the queue stopped. */
+declare const IQERCD: Layout<"IQEI" | "ITESID" | "ICESID">;
+declare const IRTA: Layout<"S" | "EIME" | "IRTA">;
+declare const PQH: Layout<"PQH">;
+declare const PQT: Layout<"PQT">;
+declare const PQA: Layout<"PQS" | "PQA">;
+declare const PRS: Layout<"PPR" | "PRO">;
+declare const PECTL: Layout<"IP" | "IM">;
+declare const PEDATA: Layout<"DATA" | "EXTENDED">;
+declare const PEADDR: Layout<"MA">;
+declare const PEUADDR: Layout<"MUA">;
+/** Invalidation address, at IRO*16. */
+declare const IVA: Layout<"AM" | "IH" | "ADDR">;
+/** IOTLB invalidation by register, at IRO*16 + 8. Writing IVT starts it. */
+declare const IOTLB: Layout<"DID" | "DW" | "DR" | "IAIG" | "IIRG" | "IVT">;
+/** Fault record, at FRO*16 + 16n. */
+declare const FRCD: Layout<"SID" | "FI" | "T2" | "PRIV" | "EXE" | "PP" | "FR" | "PV" | "AT" | "T1" | "F">;
+/** A register as one row: where it is, what it is, what it holds at reset. */
+interface RegisterRow {
+  readonly layout: Layout<string>;
+  readonly offset: number;
+  /** Value at reset, low quadword first. */
+  readonly reset: bigint;
+  /** Capability without which the register reads 0 and ignores writes. */
+  readonly needs?: string;
+}
+/** Every register of a unit with these values of CAP and ECAP, which say where some of them are. */
+declare const registerRows: (cap: bigint, ecap: bigint) => readonly RegisterRow[];
+/** Size of a unit's register window in bytes. */
+declare const REGISTER_WINDOW = 4096;
+/** Widths of an access in bytes. */
+type RegisterWidth = 1 | 2 | 4 | 8;
+/** How a unit reaches the translation caches of devices: a fabric, usually. */
+interface DeviceTlbs {
+  /**
+   * Sends an invalidation to the device with requester ID `source`.
+   *
+   * @param answered called when the device answers; with `false` when the answer
+   *   is not one to this invalidation
+   * @returns `false` when nobody takes it
+   */
+  invalidate(source: number, what: AtsInvalidation, answered: (right: boolean) => void): boolean;
+}
 /** Why nothing is recorded although a request was refused. */
-type Silence = "fpd" | "recoverable" | "abort-dma";
+type Silence = "fpd" | "recoverable" | SilentRefusal;
+/** What refuses requests without a fault reason of its own. */
+type SilentRefusal = "abort-dma" | "protected-memory";
 /** The entry that refused a request, and where it was read. */
 interface FaultyEntry {
   /** Physical address of the entry. */
@@ -1568,7 +2221,7 @@ interface FaultyEntry {
 /** A request refused by a remapping unit. */
 interface VtdFault extends DmaFault {
   readonly kind: "vtd";
-  /** Fault reason, §7.1.3; 0 for abort-DMA mode. */
+  /** Fault reason, §7.1.3; 0 where the architecture has none: abort-DMA mode, protected memory. */
   readonly code: number;
   readonly message: string;
   /** What would have to change for the request to pass. */
@@ -1604,8 +2257,10 @@ declare class FaultSite {
   /** Forgets the last translation. */
   clear(): void;
 }
-/** Makes the value for the refusal of `request` with `code` at `site`. */
+/** Makes the value for the refusal of `request` with the reason `code` at `site`. */
 declare const createFault: (code: number, request: DmaRequest, site: FaultSite) => VtdFault;
+/** Makes the value for a refusal that has no reason code and is never recorded. */
+declare const createSilentFault: (why: SilentRefusal, request: DmaRequest) => VtdFault;
 /** An entry of the root, context or PASID structures was read. */
 declare const STRUCTURE_READ: EventType<{
   /** The layout's name, for instance `PASID entry`. */structure: string;
@@ -1662,6 +2317,39 @@ declare const ROOT_TABLE_SET: EventType<{
 declare const TRANSLATION_SWITCHED: EventType<{
   enabled: boolean;
 }>;
+/** The queue has fetched a descriptor: 2 or 4 quadwords. */
+declare const DESCRIPTOR_FETCHED: EventType<{
+  address: bigint;
+  words: readonly bigint[];
+}>;
+/** An invalidation wait has completed. */
+declare const WAIT_COMPLETED: EventType<{
+  status: {
+    address: bigint;
+    data: number;
+  } | undefined;
+}>;
+/** Software has written a register. */
+declare const REGISTER_WRITTEN: EventType<{
+  offset: number;
+  width: number;
+  value: bigint;
+}>;
+/** A page request was put into the queue, or answered by the unit itself. */
+declare const PAGE_REQUESTED: EventType<{
+  source: number;
+  pasid: number | undefined;
+  address: bigint;
+  outcome: string;
+}>;
+/** An interrupt was remapped, passed, or blocked. */
+declare const INTERRUPT_REMAPPED: EventType<{
+  source: number;
+  address: bigint;
+  data: number;
+  index: number | undefined;
+  code: number;
+}>;
 /** Which context entries; `functionMask` 1 to 3 leaves out the low bits b2, b2:1, b2:0 of the function. */
 type ContextInvalidation = {
   readonly granularity: "global";
@@ -1710,6 +2398,68 @@ type PasidIotlbInvalidation = {
   readonly domain: number;
   readonly pasid: number;
 } & PageRange);
+/** Everything that software can ask a unit to invalidate, decoded. */
+type Invalidation = {
+  readonly kind: "context";
+  readonly what: ContextInvalidation;
+} | {
+  readonly kind: "pasid";
+  readonly what: PasidInvalidation;
+} | {
+  readonly kind: "iotlb";
+  readonly what: IotlbInvalidation;
+  readonly drain: boolean;
+} | {
+  readonly kind: "pasid-iotlb";
+  readonly what: PasidIotlbInvalidation;
+} | {
+  readonly kind: "device-tlb";
+  readonly source: number;
+  readonly what: AtsInvalidation;
+} /** 2^`mask` interrupt remapping entries around `index`; all when there is no index. */ | {
+  readonly kind: "interrupt-entry";
+  readonly index: number | undefined;
+  readonly mask: number;
+};
+/**
+ * Whoever must do its part before an invalidation counts as done: a virtual
+ * machine monitor that shadows the tables, for instance.
+ */
+interface InvalidationSubscriber {
+  /**
+   * Called after the unit has dropped its own entries and before the
+   * invalidation completes.
+   *
+   * @param done to be called once, now or later; waits behind the invalidation
+   *   complete only then
+   */
+  invalidated(invalidation: Invalidation, done: () => void): void;
+}
+/** A unit's state as plain data. Addresses are hexadecimal strings. */
+interface UnitInspection {
+  readonly schema: "softiommu/vtd-unit@1";
+  readonly capabilities: {
+    readonly cap: string;
+    readonly ecap: string;
+    readonly hostAddressWidth: number;
+  };
+  readonly enabled: boolean;
+  readonly rootTableAddress: string;
+  readonly counters: Readonly<Record<string, number>>;
+  readonly caches: {
+    /** Requester IDs with a cached context entry. */readonly contexts: readonly number[];
+    readonly pasids: readonly {
+      readonly source: number;
+      readonly pasid: number;
+      readonly domain: number;
+    }[]; /** Cached translations by page size. */
+    readonly iotlb: {
+      readonly "4K": number;
+      readonly "2M": number;
+      readonly "1G": number;
+    };
+  };
+}
 /** What a unit is made of. */
 interface TranslationUnitOptions {
   readonly capabilities: Capabilities;
@@ -1752,34 +2502,92 @@ declare class TranslationUnit implements Translator {
   invalidateIotlb(what: IotlbInvalidation): void;
   /** Invalidates first-stage and nested translations of a PASID (§6.5.1.4). */
   invalidatePasidIotlb(what: PasidIotlbInvalidation): void;
+  /** What refuses a page request of a device; see `Translation.pageRequestRefusal`. */
+  pageRequestRefusal(source: number, pasid: number): {
+    readonly code: number;
+    readonly recorded: boolean;
+  } | undefined;
+  /**
+   * Drops the first-stage or nested translation of the page that a device asks
+   * for (§6.5): what is cached of it is what the device could not use.
+   */
+  invalidateRequestedPage(source: number, pasid: number, address: bigint): void;
+  /** Puts everything into its reset state: translation off, no root table, empty caches. */
+  reset(): void;
   /** The unit's state as plain data. */
   inspect(): UnitInspection;
 }
-/** A unit's state as plain data. Addresses are hexadecimal strings. */
-interface UnitInspection {
-  readonly schema: "softiommu/vtd-unit@1";
-  readonly capabilities: {
-    readonly cap: string;
-    readonly ecap: string;
-    readonly hostAddressWidth: number;
+/** What a whole unit is made of. */
+interface RemappingUnitOptions {
+  readonly capabilities: Capabilities;
+  /** Where its tables and queues are, and what its output addresses. */
+  readonly memory: PhysicalMemory;
+  /** Where interrupts go, remapped ones and its own events. */
+  readonly interrupts: InterruptSink;
+  readonly trace?: TraceChannel;
+  readonly caches?: CacheSizes | "off";
+  /** How it reaches devices' translation caches; without it there are none. */
+  readonly deviceTlbs?: DeviceTlbs;
+  /** What it drains: requests that it has translated and that have not touched memory yet. */
+  readonly inFlight?: {
+    whenEarlierDone(callback: () => void): void;
   };
-  readonly enabled: boolean;
-  readonly rootTableAddress: string;
-  readonly counters: Readonly<Record<string, number>>;
-  readonly caches: {
-    /** Requester IDs with a cached context entry. */readonly contexts: readonly number[];
-    readonly pasids: readonly {
-      readonly source: number;
-      readonly pasid: number;
-      readonly domain: number;
-    }[]; /** Cached translations by page size. */
-    readonly iotlb: {
-      readonly "4K": number;
-      readonly "2M": number;
-      readonly "1G": number;
-    };
-  };
+  /** Delivers page group responses to devices. */
+  readonly respond?: (response: PageGroupResponse) => void;
+  /** Time for devices to answer in; without it they have all of it. */
+  readonly clock?: Clock;
+  /** Its own requester ID, for its events. */
+  readonly source?: number;
 }
+/**
+ * A VT-d remapping unit, whole: what software sees of it is a page of registers
+ * and what it reads and writes in memory; what devices see is that their
+ * requests are translated or refused.
+ */
+declare class RemappingUnit implements Translator {
+  #private;
+  readonly translation: TranslationUnit;
+  readonly trace: TraceChannel;
+  readonly capabilities: Capabilities;
+  constructor(options: RemappingUnitOptions);
+  /** Reads `width` bytes of the register page at `offset`; any place, any alignment. */
+  readRegister(offset: number, width: RegisterWidth): bigint;
+  /** Writes the low `width` bytes of `value`. What it sets going has happened, or waits for others, when this returns. */
+  writeRegister(offset: number, width: RegisterWidth, value: bigint): void;
+  /** Translates a request; one that is refused is recorded, unless it is silenced. */
+  translate(request: DmaRequest): boolean;
+  /**
+   * Takes an interrupt message from a device, remaps it and delivers it.
+   *
+   * @returns `false` when it is blocked
+   */
+  deliver(message: MsiMessage): boolean;
+  /** Takes a page request from a device (§7.4). */
+  requestPage(request: PageRequest): PageRequestOutcome;
+  /**
+   * Has `subscriber` told of every invalidation before it completes.
+   *
+   * @returns a function that ends it; what it still owes counts as done
+   */
+  subscribe(subscriber: InvalidationSubscriber): () => void;
+  /** Puts everything into its reset state; subscribers stay. */
+  reset(): void;
+}
+/** The translation caches of the devices of one segment, as a unit reaches them. */
+declare const deviceTlbsOf: (fabric: Fabric, segment: number) => DeviceTlbs;
+/** What a unit is made of besides what its fabric gives it. */
+type LinkedUnitOptions = Omit<RemappingUnitOptions, "memory" | "deviceTlbs" | "inFlight" | "respond">;
+/**
+ * Makes a unit that serves a segment of `fabric`: it translates what no other
+ * scope names, drains what it has translated, reaches devices' translation
+ * caches and answers their page requests. Interrupts are the machine's: see
+ * `remappedInterrupts`.
+ *
+ * @throws RangeError when the segment has a translator: a bug in the caller
+ */
+declare const attachUnit: (fabric: Fabric, segment: number, options: LinkedUnitOptions) => RemappingUnit;
+/** Where the interrupts of a fabric go: through the unit that serves the sender, else straight to `sink`. */
+declare const remappedInterrupts: (sink: InterruptSink) => InterruptPort;
 /** QEMU 7.2 `intel-iommu` as it comes: legacy mode, 39 bits. */
 declare const QEMU_7_2: Capabilities;
 /** QEMU 11.1 with `scalable-mode=on`: second stage only, 48 bits. */
@@ -1790,12 +2598,27 @@ declare const QEMU_11_1_FIRST_STAGE: Capabilities;
 declare const SERVER: Capabilities;
 /** The server's unit with erratum 772415, as Sapphire Rapids has it. */
 declare const SERVER_ERRATUM_772415: Capabilities;
+/** One row of the fault table (§7.1.3). */
+interface FaultReason {
+  /** What hardware records in FRCD.FR. */
+  readonly code: number;
+  /** What was wrong, without address or device. */
+  readonly text: string;
+  /** What would have to change for the request to pass. */
+  readonly remedy: string;
+  /** FPD in an entry consulted silences it. */
+  readonly qualified: boolean;
+  /** A translation request that meets it is answered with no permission, and nothing is recorded. */
+  readonly recoverable: boolean;
+}
+/** The fault table by code. */
+declare const FAULT_REASONS: ReadonlyMap<number, FaultReason>;
 /** Capability register, offset 08 (§11.4.2). All fields are read-only. */
 declare const CAP: Layout<"ND" | "AFL" | "RWBF" | "PLMR" | "PHMR" | "CM" | "SAGAW" | "MGAW" | "ZLR" | "FRO" | "SSLPS" | "PSI" | "NFR" | "MAMV" | "DWD" | "DRD" | "FS1GP" | "PI" | "FS5LP" | "ECMDS" | "ESIRTPS" | "ESRTPS">;
 /** Extended capability register, offset 10 (§11.4.3). All fields are read-only. */
-declare const ECAP: Layout<"C" | "QI" | "DT" | "IR" | "EIM" | "PT" | "SC" | "IRO" | "MHMV" | "MTS" | "NEST" | "PRS" | "ERS" | "SRS" | "NWFS" | "EAFS" | "PSS" | "PASID" | "DIT" | "PDS" | "SMTS" | "VCS" | "SSADS" | "SSTS" | "FSTS" | "SMPWCS" | "RPS" | "PMS" | "ADMS" | "RPRIVS" | "SMS">;
+declare const ECAP: Layout<"FSTS" | "EIM" | "PRS" | "PASID" | "C" | "QI" | "DT" | "IR" | "PT" | "SC" | "IRO" | "MHMV" | "MTS" | "NEST" | "ERS" | "SRS" | "NWFS" | "EAFS" | "PSS" | "DIT" | "PDS" | "SMTS" | "VCS" | "SSADS" | "SSTS" | "SMPWCS" | "RPS" | "PMS" | "ADMS" | "RPRIVS" | "SMS">;
 /** Legacy context entry, one for each device and function (§9.3). */
-declare const CONTEXT_ENTRY: Layout<"P" | "FPD" | "TT" | "SSPTPTR" | "AW" | "IGN" | "DID">;
+declare const CONTEXT_ENTRY: Layout<"DID" | "P" | "FPD" | "TT" | "SSPTPTR" | "AW" | "IGN">;
 /** CONTEXT_ENTRY.TT: translate untranslated requests. */
 declare const TT_TRANSLATE = 0;
 /** CONTEXT_ENTRY.TT: translate, and serve a device TLB. */
@@ -1804,10 +2627,33 @@ declare const TT_DEVICE_TLB = 1;
 declare const TT_PASS_THROUGH = 2;
 /** Scalable context entry (§9.4). */
 declare const SCALABLE_CONTEXT_ENTRY: Layout<"RID_PASID" | "RID_PRIV" | "P" | "FPD" | "DTE" | "PASIDE" | "PRE" | "PDTS" | "PASIDDIRPTR">;
+declare const CONTEXT_CACHE_DESCRIPTOR: Layout<"DID" | "SID" | "FM" | "G" | "TYPE" | "TYPE_HIGH">;
+declare const IOTLB_DESCRIPTOR: Layout<"DID" | "DW" | "AM" | "IH" | "ADDR" | "DR" | "G" | "TYPE" | "TYPE_HIGH">;
+declare const DEVICE_TLB_DESCRIPTOR: Layout<"SID" | "S" | "ADDR" | "TYPE" | "TYPE_HIGH" | "PFSID_LOW" | "MIP" | "PFSID_HIGH">;
+declare const INTERRUPT_ENTRY_DESCRIPTOR: Layout<"IM" | "G" | "TYPE" | "TYPE_HIGH" | "IIDX">;
+declare const WAIT_DESCRIPTOR: Layout<"TYPE" | "TYPE_HIGH" | "IF" | "SW" | "FN" | "PD" | "STDATA" | "STADDR">;
+declare const PASID_IOTLB_DESCRIPTOR: Layout<"DID" | "AM" | "IH" | "ADDR" | "PASID" | "G" | "TYPE" | "TYPE_HIGH">;
+declare const PASID_CACHE_DESCRIPTOR: Layout<"DID" | "PASID" | "G" | "TYPE" | "TYPE_HIGH">;
+declare const PASID_DEVICE_TLB_DESCRIPTOR: Layout<"SID" | "S" | "ADDR" | "PASID" | "G" | "TYPE" | "TYPE_HIGH" | "PFSID_LOW" | "MIP" | "PFSID_HIGH">;
+declare const PAGE_GROUP_RESPONSE_DESCRIPTOR: Layout<"PP" | "PASID" | "TYPE" | "TYPE_HIGH" | "RC" | "RID" | "LPIG" | "PRGI">;
+/** IQERCD.IQEI: why the queue stopped (§11.4.9.9). */
+declare const QUEUE_ERRORS: {
+  readonly tail: 1;
+  readonly fetch: 2;
+  readonly type: 3;
+  readonly reserved: 4;
+  readonly width: 5;
+  readonly tailAlignment: 6;
+  readonly mode: 7;
+};
+/** Interrupt remapping table entry (§9.9). Posted interrupts are not offered: IM is reserved. */
+declare const INTERRUPT_ENTRY: Layout<"SID" | "P" | "FPD" | "DM" | "RH" | "TM" | "DLM" | "AVAIL" | "V" | "DST" | "SQ" | "SVT">;
+/** Address of a message in remappable format (§5.1.2.2). */
+declare const REMAPPABLE_ADDRESS: Layout<"IGN" | "HANDLE_15" | "SHV" | "FORMAT" | "HANDLE" | "RANGE">;
 /** PASID directory entry: one for 64 PASIDs (§9.5). */
 declare const PASID_DIRECTORY_ENTRY: Layout<"P" | "FPD" | "SMPTBLPTR">;
 /** PASID table entry (§9.6). */
-declare const PASID_ENTRY: Layout<"P" | "FPD" | "SSPTPTR" | "AW" | "DID" | "PGTT" | "SSADE" | "PWSNP" | "PGSNP" | "CD" | "EMTE" | "PAT" | "SRE" | "FSPM" | "WPE" | "NXE_SMEP" | "EAFE" | "FSPTPTR">;
+declare const PASID_ENTRY: Layout<"DID" | "P" | "FPD" | "SSPTPTR" | "AW" | "PGTT" | "SSADE" | "PWSNP" | "PGSNP" | "CD" | "EMTE" | "PAT" | "SRE" | "FSPM" | "WPE" | "NXE_SMEP" | "EAFE" | "FSPTPTR">;
 /** PASID_ENTRY.PGTT: stage 1 alone. */
 declare const PGTT_FIRST_STAGE = 1;
 /** PASID_ENTRY.PGTT: stage 2 alone. */
@@ -1828,23 +2674,8 @@ declare const TTM_LEGACY = 0;
 declare const TTM_SCALABLE = 1;
 /** RTADDR.TTM: every request is aborted. */
 declare const TTM_ABORT = 3;
-/** One row of the fault table (§7.1.3). */
-interface FaultReason {
-  /** What hardware records in FRCD.FR. */
-  readonly code: number;
-  /** What was wrong, without address or device. */
-  readonly text: string;
-  /** What would have to change for the request to pass. */
-  readonly remedy: string;
-  /** FPD in an entry consulted silences it. */
-  readonly qualified: boolean;
-  /** A translation request that meets it is answered with no permission, and nothing is recorded. */
-  readonly recoverable: boolean;
-}
-/** The fault table by code. */
-declare const FAULT_REASONS: ReadonlyMap<number, FaultReason>;
 declare namespace index_d_exports$8 {
-  export { CAP, CONTEXT_ENTRY, CacheSizes, Capabilities, CapabilityOptions, ContextInvalidation, Counters, DEFAULT_CACHES, ECAP, ENTRY_READ, FAULT, FAULT_REASONS, FLAGS_SET, FaultReason, FaultSite, FaultyEntry, INVALIDATED, IOTLB_HIT, IotlbInvalidation, PASID_DIRECTORY_ENTRY, PASID_ENTRY, PGTT_FIRST_STAGE, PGTT_NESTED, PGTT_PASS_THROUGH, PGTT_SECOND_STAGE, PageRange, PasidInvalidation, PasidIotlbInvalidation, QEMU_11_1_FIRST_STAGE, QEMU_11_1_SECOND_STAGE, QEMU_7_2, ROOT_ENTRY, ROOT_TABLE_SET, RTADDR, SCALABLE_CONTEXT_ENTRY, SCALABLE_ROOT_HALF, SERVER, SERVER_ERRATUM_772415, STRUCTURE_READ, Silence, TRANSLATED, TRANSLATION_SWITCHED, TTM_ABORT, TTM_LEGACY, TTM_SCALABLE, TT_DEVICE_TLB, TT_PASS_THROUGH, TT_TRANSLATE, TranslationUnit, TranslationUnitOptions, UnitInspection, VtdFault, cacheSizes, createCapabilities, createFault };
+  export { CAP, CCMD, CONTEXT_CACHE_DESCRIPTOR, CONTEXT_ENTRY, CacheSizes, Capabilities, CapabilityOptions, ContextInvalidation, Counters, DEFAULT_CACHES, DESCRIPTOR_FETCHED, DEVICE_TLB_DESCRIPTOR, DeviceTlbs, ECAP, ENTRY_READ, ENUMERATION_LIMITS, EnumerateOptions, EnumeratedDevice, EnumeratedSpace, EnumerationLimits, FAULT, FAULT_REASONS, FEADDR, FECTL, FEDATA, FEUADDR, FLAGS_SET, FRCD, FSTS, FaultReason, FaultSite, FaultyEntry, FoundDevice, FoundSpace, GCMD, GSTS, ICS, IEADDR, IECTL, IEDATA, IEUADDR, INTERRUPT_ENTRY, INTERRUPT_ENTRY_DESCRIPTOR, INTERRUPT_REMAPPED, INVALIDATED, IOTLB, IOTLB_DESCRIPTOR, IOTLB_HIT, IQA, IQERCD, IQH, IQT, IRTA, IVA, Invalidation, InvalidationSubscriber, IotlbInvalidation, LeafList, LinkedUnitOptions, PAGE_GROUP_RESPONSE_DESCRIPTOR, PAGE_REQUESTED, PASID_CACHE_DESCRIPTOR, PASID_DEVICE_TLB_DESCRIPTOR, PASID_DIRECTORY_ENTRY, PASID_ENTRY, PASID_IOTLB_DESCRIPTOR, PEADDR, PECTL, PEDATA, PEUADDR, PGTT_FIRST_STAGE, PGTT_NESTED, PGTT_PASS_THROUGH, PGTT_SECOND_STAGE, PHMBASE, PHMLIMIT, PLMBASE, PLMLIMIT, PMEN, PQA, PQH, PQT, PRS, PageRange, PagingProblem, PasidInvalidation, PasidIotlbInvalidation, ProblemKind, QEMU_11_1_FIRST_STAGE, QEMU_11_1_SECOND_STAGE, QEMU_7_2, QUEUE_ERRORS, REGISTER_WINDOW, REGISTER_WRITTEN, REMAPPABLE_ADDRESS, ROOT_ENTRY, ROOT_TABLE_SET, RTADDR, RegisterRow, RegisterWidth, RemappingUnit, RemappingUnitOptions, SCALABLE_CONTEXT_ENTRY, SCALABLE_ROOT_HALF, SERVER, SERVER_ERRATUM_772415, STRUCTURE_READ, Silence, SilentRefusal, StructureProblem, TRANSLATED, TRANSLATION_SWITCHED, TTM_ABORT, TTM_LEGACY, TTM_SCALABLE, TT_DEVICE_TLB, TT_PASS_THROUGH, TT_TRANSLATE, TableMode, TranslationUnit, TranslationUnitOptions, Truncation, UnitEnumeration, UnitInspection, VER, VtdFault, WAIT_COMPLETED, WAIT_DESCRIPTOR, attachUnit, cacheSizes, createCapabilities, createFault, createSilentFault, deviceTlbsOf, enumerateUnit, registerRows, remappedInterrupts };
 }
 /** An entry or a mapping allows reads. */
 declare const PROT_READ = 1;
@@ -1897,13 +2728,10 @@ interface PageTableFormat {
   readonly tableMask: number;
   readonly tableValue: number;
   readonly tableStep: number;
-  /** Position in `lo` of the bits that make another used entry a leaf, its kind. */
-  readonly kindShift: number;
-  /** Those bits, shifted down. */
-  readonly kindMask: number;
-  /** By level: bit k is set when an entry of kind k is a leaf. */
-  readonly leafKinds: Int32Array;
-  /** Bits of `lo` that, all set, say that a leaf's size is in its address; 0 where that does not exist. */
+  /** By level: a used entry with `(lo & leafMask) === leafValue` that is no table is a leaf of one entry. */
+  readonly leafMask: Int32Array;
+  readonly leafValue: Int32Array;
+  /** Bits of `lo` that, all set, make a leaf whose size is in its address; 0 where there is no such leaf. */
   readonly encodedSizeLo: number;
   /** The bit of `lo` in a leaf that says that the page has been written; 0 where software cannot rely on it. */
   readonly dirtyLo: number;
@@ -1913,7 +2741,7 @@ interface PageTableFormat {
   leafAttributes(level: number, prot: number, flags: EntryFlags): bigint;
   /** What the entry by itself allows: `PROT_READ`, `PROT_WRITE`, `PROT_USER`. */
   permissions(hi: number, lo: number): number;
-  /** log2 of the size in bytes that is in the address of a leaf with `encodedSizeLo`. */
+  /** log2 of the size in bytes that is in the address of a leaf with `encodedSizeLo`; 0 when there is none. */
   encodedSizeLg2(hi: number, lo: number): number;
   /** What has to be added to the frame number of a page of 2^`sizeLg2` bytes to put its size into its address. */
   encodedSizeFrames(sizeLg2: number): number;
@@ -1922,8 +2750,6 @@ interface PageTableFormat {
 }
 /** Which of `pageSizes` a leaf in a table of `levels` levels can have. */
 declare const sizesWithin: (format: PageTableFormat, levels: number) => bigint;
-/** Whether an entry of `level` can be a leaf. */
-declare const canLeaf: (format: PageTableFormat, level: number) => boolean;
 /** A field of an entry and what it holds; an address keeps its place. */
 interface FieldValue {
   readonly field: Field;
@@ -2129,10 +2955,8 @@ interface FromCaptureOptions {
  * do; so does this one.
  */
 declare const machineFromCapture: (capture: VtdCapture, options?: FromCaptureOptions) => Machine;
-/** Whether the capture is one that `machineFromCapture` takes. */
-declare const isVtd: (capture: Capture) => capture is VtdCapture;
 declare namespace index_d_exports$2 {
-  export { EntryChange, EntryStep, FaultAdvice, FieldValue, FromCaptureOptions, Machine, MachineOptions, RecordedWalk, Refused, StructureStep, WalkRequest, WalkStep, WalkedTo, adviseOn, formatOfStage, isVtd, machineFromCapture, nameOfStep, pathThrough, recordWalk, setFields };
+  export { EntryChange, EntryStep, FaultAdvice, FieldValue, FromCaptureOptions, Machine, MachineOptions, RecordedWalk, Refused, StructureStep, WalkRequest, WalkStep, WalkedTo, adviseOn, formatOfStage, machineFromCapture, nameOfStep, pathThrough, recordWalk, setFields };
 }
 /** Why an operation on a page table did not do all that was asked. The names are those of Linux. */
 type PageTableErrno = /** Length 0, no permission asked for, or an unmap that begins inside a page. */"EINVAL" /** The range passes 2^64. */ | "EOVERFLOW" /** The range is outside what the table can translate, or its output outside what entries can hold. */ | "ERANGE" /** The range is not a multiple of the smallest page size that is allowed. */ | "ENXIO" /** Something is mapped there. */ | "EADDRINUSE" /** Nothing is mapped there. */ | "ENOENT" /** No table page was to be had. */ | "ENOMEM" /** A table page lies outside memory. */ | "EFAULT" /** The format cannot do it. */ | "EOPNOTSUPP";
@@ -2300,7 +3124,6 @@ declare class PageTable {
   readonly inputLg2: number;
   readonly outputLg2: number;
   readonly signExtend: boolean;
-  readonly writableOnly: boolean;
   readonly trace: TraceChannel;
   /** The frame of the top table. */
   rootPfn: number;
@@ -2319,6 +3142,14 @@ declare class PageTable {
   readonly nextLg2: Int8Array;
   /** log2 of the frames of the smallest allowed page. */
   smallestLg2: number;
+  /** Bit `prot` is set when mappings may have these permissions. */
+  readonly admittedProts: number;
+  /** Bit n is set when pages of level n's own size may be made. */
+  plainLevels: number;
+  /** Pages of `plainLevels` that begin below this frame are inside the input space. */
+  plainEnd: number;
+  /** The end of the output space in frames. */
+  readonly outputEnd: number;
   /** Use `createPageTable` or `adoptPageTable`, which check the options and know the input space. */
   constructor(options: PageTableOptions & {
     readonly inputLg2: number;
@@ -2498,7 +3329,7 @@ declare const X86_64_LEAF_1G: Layout<"address" | "present" | "accessed" | "dirty
 /** The leaf layouts by level. */
 declare const X86_64_LEAF_ENTRIES: readonly Layout<string>[];
 declare namespace index_d_exports$4 {
-  export { AMD_V1, AMD_V1_LEAF_ENTRY, AMD_V1_TABLE_ENTRY, DirtyVisitor, EMPTY, EntryFlags, Gather, INDEX_LG2, INVALID, InvalidEntry, LEAF, MapOutcome, MappingChange, PAGES_MAPPED, PAGES_UNMAPPED, PROT_READ, PROT_USER, PROT_WRITE, PageTable, PageTableErrno, PageTableFormat, PageTableOptions, PageTableOutcome, PageTableState, SECOND_STAGE_LEAF_1G, SECOND_STAGE_LEAF_2M, SECOND_STAGE_LEAF_4K, SECOND_STAGE_LEAF_ENTRIES, SECOND_STAGE_TABLE_ENTRY, TABLE, TABLE_GREW, TableItem, TableLeaf, TableOutside, TablePages, TablePointer, UnmapOutcome, VTD_SECOND_STAGE, X86_64, X86_64_LEAF_1G, X86_64_LEAF_2M, X86_64_LEAF_4K, X86_64_LEAF_ENTRIES, X86_64_TABLE_ENTRY, adoptPageTable, canLeaf, classify, createPageTable, leafFrame, leafLg2, markDirty, protText, reachLg2, sizesWithin };
+  export { AMD_V1, AMD_V1_LEAF_ENTRY, AMD_V1_TABLE_ENTRY, DirtyVisitor, EMPTY, EntryFlags, Gather, INDEX_LG2, INVALID, InvalidEntry, LEAF, MapOutcome, MappingChange, PAGES_MAPPED, PAGES_UNMAPPED, PROT_READ, PROT_USER, PROT_WRITE, PageTable, PageTableErrno, PageTableFormat, PageTableOptions, PageTableOutcome, PageTableState, SECOND_STAGE_LEAF_1G, SECOND_STAGE_LEAF_2M, SECOND_STAGE_LEAF_4K, SECOND_STAGE_LEAF_ENTRIES, SECOND_STAGE_TABLE_ENTRY, TABLE, TABLE_GREW, TableItem, TableLeaf, TableOutside, TablePages, TablePointer, UnmapOutcome, VTD_SECOND_STAGE, X86_64, X86_64_LEAF_1G, X86_64_LEAF_2M, X86_64_LEAF_4K, X86_64_LEAF_ENTRIES, X86_64_TABLE_ENTRY, adoptPageTable, classify, createPageTable, leafFrame, leafLg2, markDirty, protText, reachLg2, sizesWithin };
 }
 declare namespace index_d_exports$6 {
   export { Field, FieldDeclaration, Layout, ReservedBy, defineLayout, fieldAt };

@@ -1,5 +1,5 @@
-import { FORMATS, mapJob } from "./map-job.ts";
 import { PGTT, type StageType } from "./machine.ts";
+import { FORMATS, mapJob } from "./map-job.ts";
 import type { RunRound } from "./round.ts";
 import type { MemoryKind } from "./table-memory.ts";
 import {
@@ -51,8 +51,16 @@ export interface Comparison {
   readonly target: Target;
 }
 
-const times = (realistic: number, extreme: number): Target => ({ unit: "times", realistic, extreme });
-const faster = (realistic: number, extreme: number): Target => ({ unit: "faster", realistic, extreme });
+const times = (realistic: number, extreme: number): Target => ({
+  unit: "times",
+  realistic,
+  extreme,
+});
+const faster = (realistic: number, extreme: number): Target => ({
+  unit: "faster",
+  realistic,
+  extreme,
+});
 
 const SAME_JOB = "the same job";
 
@@ -71,7 +79,12 @@ const HITS = HIT_SIZES.map(({ label, keys, iotlbLg2, repeat }): Case => {
     reads: 0,
     anchors: [
       { title: SAME_JOB, program: "translate", args: ["hit", ...args], target: times(2, 1.5) },
-      { title: "hash table, look-up alone", program: "hash-table", args: ["look-up", ...args], target: faster(3, 5) },
+      {
+        title: "hash table, look-up alone",
+        program: "hash-table",
+        args: ["look-up", ...args],
+        target: faster(3, 5),
+      },
       { title: "direct-mapped look-up alone", program: "translate", args: ["look-up", ...args] },
     ],
   };
@@ -84,7 +97,12 @@ const OTHER_HITS: readonly Case[] = [
     createJob: () => hitJob({ memory: "sparse", keys: 500, iotlbLg2: 14, pageLg2: 21, repeat: 8 }),
     reads: 0,
     anchors: [
-      { title: SAME_JOB, program: "translate", args: ["hit", 500, 14, 21, 8], target: times(2, 1.5) },
+      {
+        title: SAME_JOB,
+        program: "translate",
+        args: ["hit", 500, 14, 21, 8],
+        target: times(2, 1.5),
+      },
       {
         title: "hash table, 2 probes alone",
         program: "hash-table",
@@ -99,7 +117,12 @@ const OTHER_HITS: readonly Case[] = [
     createJob: () => mixedHitJob({ keys: 1000, iotlbLg2: 12, pageLg2: 12, repeat: 8 }),
     reads: 0,
     anchors: [
-      { title: SAME_JOB, program: "translate", args: ["hit", 1000, 12, 12, 8], target: times(2, 1.5) },
+      {
+        title: SAME_JOB,
+        program: "translate",
+        args: ["hit", 1000, 12, 12, 8],
+        target: times(2, 1.5),
+      },
     ],
   },
 ];
@@ -165,8 +188,16 @@ const walkCase = ({ type, size, memory, repeat, target }: WalkCase): Case => ({
     { title: SAME_JOB, program: "translate", args: walkArgs(type, size, 1, repeat), target },
     ...(type === "first-stage"
       ? ([
-          { title: "walk with all checks alone", program: "translate", args: ["checked", FRAMES[size], repeat] },
-          { title: "walk without checks alone", program: "translate", args: ["bare", FRAMES[size], repeat] },
+          {
+            title: "walk with all checks alone",
+            program: "translate",
+            args: ["checked", FRAMES[size], repeat],
+          },
+          {
+            title: "walk without checks alone",
+            program: "translate",
+            args: ["bare", FRAMES[size], repeat],
+          },
         ] as const)
       : []),
   ],
@@ -186,7 +217,8 @@ const WALKS: readonly Case[] = [
   {
     name: "walk-mixed",
     title: "translate, 4-level first-stage, 64M, 2 units over both memories",
-    createJob: () => mixedWalkJob({ type: "first-stage", frames: FRAMES["64M"], caches: NO_ROOM, repeat: 2 }),
+    createJob: () =>
+      mixedWalkJob({ type: "first-stage", frames: FRAMES["64M"], caches: NO_ROOM, repeat: 2 }),
     reads: 4,
     anchors: [
       {
@@ -201,9 +233,17 @@ const WALKS: readonly Case[] = [
     name: "walk-from-root",
     title: "translate without caches, 4-level first-stage, 64M",
     createJob: () =>
-      walkJob({ memory: "buffer", type: "first-stage", frames: FRAMES["64M"], caches: "off", repeat: 2 }),
+      walkJob({
+        memory: "buffer",
+        type: "first-stage",
+        frames: FRAMES["64M"],
+        caches: "off",
+        repeat: 2,
+      }),
     reads: 4,
-    anchors: [{ title: SAME_JOB, program: "translate", args: walkArgs("first-stage", "64M", 0, 2) }],
+    anchors: [
+      { title: SAME_JOB, program: "translate", args: walkArgs("first-stage", "64M", 0, 2) },
+    ],
   },
   walkCase({ type: "nested", size: "64M", memory: "buffer", repeat: 1, target: NESTED }),
   walkCase({ type: "nested", size: "64M", memory: "sparse", repeat: 1, target: NESTED }),
@@ -212,16 +252,27 @@ const WALKS: readonly Case[] = [
     name: "walk-nested-from-root",
     title: "translate without caches, nested 4 over 4, 64M",
     createJob: () =>
-      walkJob({ memory: "buffer", type: "nested", frames: FRAMES["64M"], caches: "off", repeat: 1 }),
+      walkJob({
+        memory: "buffer",
+        type: "nested",
+        frames: FRAMES["64M"],
+        caches: "off",
+        repeat: 1,
+      }),
     reads: 24,
     anchors: [{ title: SAME_JOB, program: "translate", args: walkArgs("nested", "64M", 0, 1) }],
   },
   {
     name: "nested-cached",
     title: "translate, nested 4 over 4, 64M, default caches",
-    createJob: () => walkJob({ memory: "buffer", type: "nested", frames: FRAMES["64M"], repeat: 1 }),
+    createJob: () =>
+      walkJob({ memory: "buffer", type: "nested", frames: FRAMES["64M"], repeat: 1 }),
     anchors: [
-      { title: SAME_JOB, program: "translate", args: ["walk", FRAMES["64M"], PGTT.nested, 1, 12, 10, 1] },
+      {
+        title: SAME_JOB,
+        program: "translate",
+        args: ["walk", FRAMES["64M"], PGTT.nested, 1, 12, 10, 1],
+      },
     ],
   },
   {
@@ -236,7 +287,11 @@ const WALKS: readonly Case[] = [
         repeat: 1,
       }),
     anchors: [
-      { title: SAME_JOB, program: "translate", args: ["walk", FRAMES["64M"], PGTT.nested, 1, 17, 10, 1] },
+      {
+        title: SAME_JOB,
+        program: "translate",
+        args: ["walk", FRAMES["64M"], PGTT.nested, 1, 17, 10, 1],
+      },
     ],
   },
 ];

@@ -1,7 +1,7 @@
 import { writeSync } from "node:fs";
-import { hitJob, walkJob } from "./translate-jobs.ts";
-import { MEMORY_KINDS } from "./table-memory.ts";
 import { STREAM } from "./stream.ts";
+import { MEMORY_KINDS } from "./table-memory.ts";
+import { hitJob, walkJob } from "./translate-jobs.ts";
 
 const HITS = 1e7;
 const WALKS = 1e6;

@@ -5,7 +5,9 @@ import { ensureProgram } from "../scripts/build.mjs";
 /** What `--trace-gc` says of a collection. */
 const COLLECTION = /: (Scavenge|Mark-Compact) /;
 
-test("10^7 IOTLB hits and 10^6 walks cause no garbage collection", { timeout: 120_000 }, async () => {
+test("10^7 IOTLB hits and 10^6 walks cause no garbage collection", {
+  timeout: 120_000,
+}, async () => {
   const program = await ensureProgram("bench");
   const args = ["--trace-gc", program, "--collection-proof"];
   const { stdout, status } = spawnSync(process.execPath, args, { encoding: "utf8" });

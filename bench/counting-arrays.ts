@@ -25,7 +25,9 @@ const watch = (array: Int32Array, counts: ArrayCounts): Int32Array =>
  * Runs `make` and counts for ever what happens to the arrays of words that it
  * makes with `new Int32Array(length)`: caches are such arrays.
  */
-export const countArrays = <T>(make: () => T): { readonly made: T; readonly counts: ArrayCounts } => {
+export const countArrays = <T>(
+  make: () => T,
+): { readonly made: T; readonly counts: ArrayCounts } => {
   const counts = new ArrayCounts();
   const original = globalThis.Int32Array;
   globalThis.Int32Array = new Proxy(original, {

@@ -3,9 +3,7 @@ import { describe, expect, test } from "vitest";
 import { countAll } from "./counts.ts";
 
 const counts = countAll();
-const kept: unknown = JSON.parse(
-  readFileSync(new URL("./counts.json", import.meta.url), "utf8"),
-);
+const kept: unknown = JSON.parse(readFileSync(new URL("./counts.json", import.meta.url), "utf8"));
 
 describe("counts of a translation", () => {
   test("are those in bench/counts.json", () => {

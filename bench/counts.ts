@@ -93,7 +93,9 @@ const touchesOf = (lg2: number): Touches => {
         hint: false,
       }),
     ),
-    invalidateDomain: touchesOfOne(() => unit.invalidateIotlb({ granularity: "domain", domain: 1 })),
+    invalidateDomain: touchesOfOne(() =>
+      unit.invalidateIotlb({ granularity: "domain", domain: 1 }),
+    ),
   };
 };
 
@@ -108,7 +110,11 @@ export const countAll = () => ({
     ),
     "second stage, 4 levels": readsOf({ type: "second-stage", levels: 4 }),
     "second stage, 5 levels": readsOf({ type: "second-stage", levels: 5 }),
-    "second stage, 4 levels, legacy mode": readsOf({ type: "second-stage", levels: 4, legacy: true }),
+    "second stage, 4 levels, legacy mode": readsOf({
+      type: "second-stage",
+      levels: 4,
+      legacy: true,
+    }),
     "nested, 4 over 4": readsOf({ type: "nested", levels: 4, lowerLevels: 4 }),
     "nested, 5 over 4": readsOf({ type: "nested", levels: 5, lowerLevels: 4 }),
     "nested, 5 over 5": readsOf({ type: "nested", levels: 5, lowerLevels: 5 }),

@@ -117,7 +117,12 @@ class GuestTables {
 }
 
 /** @returns the guest frame of the first stage's top table */
-const buildGuestFirstStage = (tables: TableMemory, second: PageTable, levels: number, frames: number): number => {
+const buildGuestFirstStage = (
+  tables: TableMemory,
+  second: PageTable,
+  levels: number,
+  frames: number,
+): number => {
   const { memory } = tables;
   const guest = new GuestTables(tables, second);
   const top = guest.allocate(levels - 1);
@@ -147,9 +152,16 @@ const buildTables = (tables: TableMemory, options: MachineOptions): Roots => {
     const second = newTable(tables, VTD_SECOND_STAGE, lowerLevels, 12);
     return { first: buildGuestFirstStage(tables, second, levels, frames), second: second.rootPfn };
   }
-  const table = newTable(tables, type === "first-stage" ? X86_64 : VTD_SECOND_STAGE, levels, pageLg2);
+  const table = newTable(
+    tables,
+    type === "first-stage" ? X86_64 : VTD_SECOND_STAGE,
+    levels,
+    pageLg2,
+  );
   mapAll(table, FIRST_VFN, FIRST_PFN, frames);
-  return type === "first-stage" ? { first: table.rootPfn, second: 0 } : { first: 0, second: table.rootPfn };
+  return type === "first-stage"
+    ? { first: table.rootPfn, second: 0 }
+    : { first: 0, second: table.rootPfn };
 };
 
 const writeEntry = (tables: TableMemory, address: bigint, words: readonly bigint[]): void => {
@@ -176,11 +188,19 @@ const pasidEntry = (options: MachineOptions, roots: Roots, pasid: number): bigin
 };
 
 /** @returns what RTADDR is to say */
-const buildScalableTables = (tables: TableMemory, options: MachineOptions, roots: Roots): bigint => {
+const buildScalableTables = (
+  tables: TableMemory,
+  options: MachineOptions,
+  roots: Roots,
+): bigint => {
   const frame = (): bigint => frameAddress(tables.allocate());
   const [root, context, directory, table] = [frame(), frame(), frame(), frame()];
   writeEntry(tables, root, SCALABLE_ROOT_HALF.encode({ P: true, CTP: context }));
-  const contextEntry = SCALABLE_CONTEXT_ENTRY.encode({ P: true, PASIDE: true, PASIDDIRPTR: directory });
+  const contextEntry = SCALABLE_CONTEXT_ENTRY.encode({
+    P: true,
+    PASIDE: true,
+    PASIDDIRPTR: directory,
+  });
   writeEntry(tables, context + BigInt(SOURCE * 32), contextEntry);
   writeEntry(tables, directory, PASID_DIRECTORY_ENTRY.encode({ P: true, SMPTBLPTR: table }));
   for (let pasid = 1; pasid <= PASIDS; pasid++) {
@@ -193,13 +213,21 @@ const buildLegacyTables = (tables: TableMemory, options: MachineOptions, roots: 
   const root = frameAddress(tables.allocate());
   const context = frameAddress(tables.allocate());
   writeEntry(tables, root, ROOT_ENTRY.encode({ P: true, CTP: context }));
-  const fields = { P: true, SSPTPTR: frameAddress(roots.second), AW: (options.levels ?? 4) - 2, DID: 1 };
+  const fields = {
+    P: true,
+    SSPTPTR: frameAddress(roots.second),
+    AW: (options.levels ?? 4) - 2,
+    DID: 1,
+  };
   writeEntry(tables, context + BigInt(SOURCE * 16), CONTEXT_ENTRY.encode(fields));
   return root;
 };
 
 /** Builds the tables and starts the unit. */
-export const createMachine = (options: MachineOptions, capabilities: Capabilities = SERVER): Machine => {
+export const createMachine = (
+  options: MachineOptions,
+  capabilities: Capabilities = SERVER,
+): Machine => {
   let size = LARGE_ENOUGH;
   while (size < options.frames) size *= 2;
   const tables = new TableMemory(options.memory, size);

@@ -57,12 +57,15 @@ const run = async ({ only, quick, rounds, write }: ReturnType<typeof options>): 
   const cases = CASES.filter(({ name }) => only === undefined || name.includes(only));
   const measurements: Measurement[] = [];
   for (const [i, test] of cases.entries()) {
-    if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${i + 1}/${cases.length} ${test.name}`);
+    if (process.stderr.isTTY)
+      process.stderr.write(`\r\u001b[K${i + 1}/${cases.length} ${test.name}`);
     measurements.push(await measure(test, natives, count));
   }
   if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
   const rows = rowsOfAll(measurements);
-  console.log(`${machine}\nThe quickest of ${count} rounds of each, in turn. 1/N: N times faster.\n`);
+  console.log(
+    `${machine}\nThe quickest of ${count} rounds of each, in turn. 1/N: N times faster.\n`,
+  );
   console.log(tableOf(rows));
   if (natives.compiler === undefined) console.log("\nNo gcc: nothing to compare with.");
   else if (natives.glib === undefined) console.log("\nNo GLib: no hash table to compare with.");

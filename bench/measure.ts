@@ -32,7 +32,9 @@ export const measure = async (
   const theirs: (Contestant | undefined)[] = [];
   for (const { title, program: name, args } of test.anchors) {
     const path = natives.paths.get(name);
-    theirs.push(path === undefined ? undefined : await Contestant.start(title, path, args.map(String)));
+    theirs.push(
+      path === undefined ? undefined : await Contestant.start(title, path, args.map(String)),
+    );
   }
   const ourRounds: Round[] = [];
   const theirRounds: Round[][] = theirs.map(() => []);

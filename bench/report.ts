@@ -65,7 +65,17 @@ export const rowsOfAll = (measurements: readonly Measurement[]): Row[] => {
     if (ns === undefined || otherNs === undefined) continue;
     const ratio = ns / otherNs;
     const verdict = verdictOf(target, ns, ratio);
-    rows.push({ name, title, against: "TypeScript", ns, otherNs, ratio, reads: undefined, target, verdict });
+    rows.push({
+      name,
+      title,
+      against: "TypeScript",
+      ns,
+      otherNs,
+      ratio,
+      reads: undefined,
+      target,
+      verdict,
+    });
   }
   return rows;
 };
@@ -92,22 +102,33 @@ const VERDICTS: Readonly<Record<Verdict, string>> = {
   "": "",
 };
 
-const HEADINGS = ["operation", "reads", "TS ns", "C ns", "ratio", "against", "target (extreme)", ""];
+const HEADINGS = [
+  "operation",
+  "reads",
+  "TS ns",
+  "C ns",
+  "ratio",
+  "against",
+  "target (extreme)",
+  "",
+];
 /** Which columns are numbers and stand to the right. */
 const NUMBERS = new Set([1, 2, 3, 4]);
 
 /** The report as a table of text. */
 export const tableOf = (rows: readonly Row[]): string => {
-  const cells = rows.map(({ title, reads, ns, otherNs, ratio, against: other, target, verdict }) => [
-    title,
-    reads === undefined || reads === 0 ? "" : digits(reads),
-    title === "" ? "" : digits(ns),
-    otherNs === undefined ? "" : digits(otherNs),
-    ratioText(ratio),
-    other,
-    targetText(target),
-    VERDICTS[verdict],
-  ]);
+  const cells = rows.map(
+    ({ title, reads, ns, otherNs, ratio, against: other, target, verdict }) => [
+      title,
+      reads === undefined || reads === 0 ? "" : digits(reads),
+      title === "" ? "" : digits(ns),
+      otherNs === undefined ? "" : digits(otherNs),
+      ratioText(ratio),
+      other,
+      targetText(target),
+      VERDICTS[verdict],
+    ],
+  );
   const table = [HEADINGS, ...cells];
   const widths = HEADINGS.map((_, i) => Math.max(...table.map((row) => row[i]!.length)));
   const lines = table.map((row) =>

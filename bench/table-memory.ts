@@ -1,4 +1,8 @@
-import { createBufferMemory, createSparseMemory, type PhysicalMemory } from "../src/memory/index.ts";
+import {
+  createBufferMemory,
+  createSparseMemory,
+  type PhysicalMemory,
+} from "../src/memory/index.ts";
 import type { TablePages } from "../src/page-table/index.ts";
 
 /** The kinds of memory that are measured: one buffer that somebody else holds, and frames made when written. */

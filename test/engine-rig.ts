@@ -1,5 +1,5 @@
-import { addDmaEngine, type DmaEngine } from "../src/hardware/devices/index.ts";
 import type { InvalidationAnswers } from "../src/hardware/devices/index.ts";
+import { addDmaEngine, type DmaEngine } from "../src/hardware/devices/index.ts";
 import * as engine from "../src/hardware/devices/spec/engine-registers.ts";
 import type { Interrupt } from "../src/hardware/interrupt/index.ts";
 import {

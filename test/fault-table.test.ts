@@ -8,7 +8,9 @@ const rows = readFileSync("docs/spec/vtd-faults.md", "utf8")
   .split("\n")
   .flatMap((line) => {
     const found = ROW.exec(line);
-    return found === null ? [] : [{ code: found[1]!, kind: found[2]!, state: found[3]!, rule: found[4]! }];
+    return found === null
+      ? []
+      : [{ code: found[1]!, kind: found[2]!, state: found[3]!, rule: found[4]! }];
   });
 
 describe("the table of fault reasons", () => {
@@ -18,9 +20,12 @@ describe("the table of fault reasons", () => {
       kind: `${qualified ? "q" : ""}${recoverable ? "r" : ""}`,
     }));
     expect(rows.map(({ code, kind }) => ({ code, kind }))).toEqual(expected);
-    const rules = ["vtd", "vtd-registers", "vtd-unit"].map((name) => readFileSync(`docs/spec/${name}.md`, "utf8")).join();
+    const rules = ["vtd", "vtd-registers", "vtd-unit"]
+      .map((name) => readFileSync(`docs/spec/${name}.md`, "utf8"))
+      .join();
     for (const { code, rule } of rows) {
-      if (rule !== "-") expect([code, rule, rules.includes(`**${rule}**`)]).toEqual([code, rule, true]);
+      if (rule !== "-")
+        expect([code, rule, rules.includes(`**${rule}**`)]).toEqual([code, rule, true]);
     }
   });
 

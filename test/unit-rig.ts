@@ -1,7 +1,7 @@
 import type { Interrupt } from "../src/hardware/interrupt/message.ts";
-import { ManualClock } from "../src/hardware/platform/clock.ts";
 import { type DmaPort, Fabric, NO_PASID, Topology } from "../src/hardware/pci/index.ts";
 import { ATS_CAPABILITY, PASID_CAPABILITY } from "../src/hardware/pci/spec/capabilities.ts";
+import { ManualClock } from "../src/hardware/platform/clock.ts";
 import { type Capabilities, RemappingUnit } from "../src/hardware/vtd/index.ts";
 import { createSparseMemory, type PhysicalMemory } from "../src/memory/index.ts";
 import { TraceChannel } from "../src/trace/channel.ts";
@@ -52,7 +52,9 @@ export class UnitRig {
     fn.config.write(fn.config.offsetOf(PASID_CAPABILITY.layout)! + 6, 2, 7);
     fn.config.writeField(ATS_CAPABILITY.layout, "atsEnable", 1);
     this.fabric = new Fabric(topology, this.memory);
-    const drain = { whenEarlierDone: (done: () => void) => this.fabric.inFlight.whenEarlierDone(done) };
+    const drain = {
+      whenEarlierDone: (done: () => void) => this.fabric.inFlight.whenEarlierDone(done),
+    };
     this.unit = new RemappingUnit({
       capabilities,
       memory: this.memory,
@@ -80,7 +82,8 @@ export class UnitRig {
       [SECOND, 3n],
       [FIRST, 0x27n],
     ] as const) {
-      for (let level = 0n; level < 3n; level++) this.poke(table + level * 0x1000n, (table + (level + 1n) * 0x1000n) | bits);
+      for (let level = 0n; level < 3n; level++)
+        this.poke(table + level * 0x1000n, (table + (level + 1n) * 0x1000n) | bits);
     }
     this.mapSecond(0x20_0000n);
     this.mapFirst(0x20_0000n);

@@ -1,4 +1,10 @@
-import { type DmaPort, Fabric, NO_PASID, requesterId, Topology } from "../src/hardware/pci/index.ts";
+import {
+  type DmaPort,
+  Fabric,
+  NO_PASID,
+  requesterId,
+  Topology,
+} from "../src/hardware/pci/index.ts";
 import { ATS_CAPABILITY, PASID_CAPABILITY } from "../src/hardware/pci/spec/capabilities.ts";
 import type { CacheSizes } from "../src/hardware/vtd/cache-sizes.ts";
 import { type Capabilities, TranslationUnit, type VtdFault } from "../src/hardware/vtd/index.ts";

@@ -203,6 +203,24 @@ static int32_t walk_second(struct unit *u, uint32_t tag, const struct target *t,
 	}
 }
 
+static int32_t walk_second_stage(struct unit *u, uint32_t tag, const struct target *t, uint64_t address, uint32_t need)
+{
+	int32_t bits = 12 + 9 * t->second_levels;
+
+	if (bits > u->guest_width)
+		bits = u->guest_width;
+	if (address >> bits != 0)
+		return 0x84;
+	int32_t code = walk_second(u, tag, t, address, need, tag != 0);
+
+	for (int tries = 0; code == CHANGED; tries++) {
+		if (tries == 64)
+			return 0x91;
+		code = walk_second(u, tag, t, address, need, false);
+	}
+	return code;
+}
+
 static int32_t translate_second(struct unit *u, uint32_t tag, const struct target *t, uint64_t address, uint32_t need)
 {
 	struct stage *s = &u->second;
@@ -218,20 +236,7 @@ static int32_t translate_second(struct unit *u, uint32_t tag, const struct targe
 			return 0;
 		}
 	}
-	int32_t bits = 12 + 9 * t->second_levels;
-
-	if (bits > u->guest_width)
-		bits = u->guest_width;
-	if (address >> bits != 0)
-		return 0x84;
-	int32_t code = walk_second(u, tag, t, address, need, tag != 0);
-
-	for (int tries = 0; code == CHANGED; tries++) {
-		if (tries == 64)
-			return 0x91;
-		code = walk_second(u, tag, t, address, need, false);
-	}
-	return code;
+	return walk_second_stage(u, tag, t, address, need);
 }
 
 // The first stage.
@@ -524,26 +529,25 @@ static int32_t resolve(struct unit *u, const struct request *r)
 
 // A request that the IOTLB could not answer at once.
 
-static void find_tags(struct unit *u, const struct target *t, const struct request *r)
+static int32_t refused_access(const struct target *t)
 {
-	if (!u->cached)
-		return;
-	int32_t type_and_domain = t->type << 16 | t->domain;
-	struct binding *b = find_binding(u, r->source, r->pasid);
+	return t->type == SECOND_STAGE || t->supervisor_requests ? 0 : PRIVILEGED;
+}
 
-	if (b == NULL || b->type_and_domain != type_and_domain || b->space_pasid != t->pasid) {
-		b = binding_slot(u, r->source, r->pasid);
-		b->source = r->source;
-		b->pasid = r->pasid;
-		b->generation = u->generation;
-		b->second_tag = t->type == FIRST_STAGE ? 0 : u->second_tags[t->domain & 7];
-		b->tag = t->type == SECOND_STAGE ? b->second_tag : u->first_tags[t->pasid & 7];
-		b->extra_access = r->pasid == NO_PASID && u->context->rid_privileged ? PRIVILEGED : 0;
-		b->type_and_domain = type_and_domain;
-		b->space_pasid = t->pasid;
-	}
-	u->tag = b->tag;
-	u->second_tag = b->second_tag;
+static struct binding *bind(struct unit *u, const struct target *t, const struct request *r, int32_t extra)
+{
+	struct binding *b = binding_slot(u, r->source, r->pasid);
+
+	b->source = r->source;
+	b->pasid = r->pasid;
+	b->generation = u->generation;
+	b->second_tag = t->type == FIRST_STAGE ? 0 : u->second_tags[t->domain & 7];
+	b->tag = t->type == SECOND_STAGE ? b->second_tag : u->first_tags[t->pasid & 7];
+	b->extra_access = extra;
+	b->refused_access = refused_access(t);
+	b->fpd = u->fpd;
+	b->target = *t;
+	return b;
 }
 
 static void answer(struct request *r, uint64_t out, int32_t page_lg2, int32_t access)
@@ -553,19 +557,23 @@ static void answer(struct request *r, uint64_t out, int32_t page_lg2, int32_t ac
 	r->granted = access & (READ | WRITE | EXECUTE);
 }
 
-static int32_t walk(struct unit *u, struct request *r, const struct target *t, int32_t access)
+static int32_t walk(struct unit *u, struct request *r, const struct target *t, int32_t access, uint32_t tag,
+		    uint32_t second_tag)
 {
 	uint32_t read_write = (uint32_t)access & (READ | WRITE);
 
 	u->walks++;
-	find_tags(u, t, r);
+	u->tag = tag;
+	u->second_tag = second_tag;
 	if (t->type == SECOND_STAGE) {
-		int32_t code = translate_second(u, u->tag, t, r->address, read_write);
+		int32_t code = walk_second_stage(u, u->tag, t, r->address, read_write);
 
 		if (code == 0)
 			answer(r, u->second.out, u->second.page_lg2, access);
 		return code;
 	}
+	if (access & refused_access(t))
+		return 0x5d;
 	int32_t code = translate_first(u, u->tag, t, r->address, access);
 
 	if (code != 0)
@@ -613,12 +621,21 @@ static int32_t find_code(struct unit *u, struct request *r)
 		answer(r, r->address, 64, access);
 		return 0;
 	}
-	if (t->type != SECOND_STAGE && (access & PRIVILEGED) && !t->supervisor_requests)
-		return 0x5d;
-	code = walk(u, r, t, access);
-	if (r->type == TRANSLATION_REQUEST && code == 0x85 && (access & READ))
-		code = walk(u, r, t, access & ~WRITE);
-	return code;
+	struct binding *b = NULL;
+
+	if (u->cached) {
+		int32_t page_lg2;
+		uint32_t need = needed_rights(access);
+
+		b = bind(u, t, r, access & ~r->access);
+		struct entry *e = iotlb_find(u, b->tag, r->address, &page_lg2);
+
+		if (e != NULL && (e->rights & need) == need && (access & b->refused_access) == 0) {
+			answer(r, e->out | (r->address & ((1ull << page_lg2) - 1)), page_lg2, access);
+			return 0;
+		}
+	}
+	return walk(u, r, t, access, b == NULL ? 0 : b->tag, b == NULL ? 0 : b->second_tag);
 }
 
 static __attribute__((noinline)) bool translate_from_tables(struct unit *u, struct request *r)
@@ -634,23 +651,35 @@ static __attribute__((noinline)) bool translate_from_tables(struct unit *u, stru
 	return r->fault == 0;
 }
 
+/** For a request whose binding is known and that the IOTLB has no answer for. */
+static __attribute__((noinline)) bool translate_bound(struct unit *u, struct request *r, const struct binding *b)
+{
+	int32_t known = u->execute_requests ? r->access : r->access & ~EXECUTE;
+
+	u->fpd = b->fpd;
+	r->fault = walk(u, r, &b->target, known | b->extra_access, b->tag, b->second_tag);
+	return r->fault == 0;
+}
+
 __attribute__((noinline)) bool translate(struct unit *u, struct request *r)
 {
 	if (u->cached && u->enabled && r->type == UNTRANSLATED && !in_interrupt_range(r->address)) {
 		struct binding *b = find_binding(u, r->source, r->pasid);
 
 		if (b != NULL) {
-			uint32_t need = needed_rights(r->access | b->extra_access);
+			int32_t access = r->access | b->extra_access;
+			uint32_t need = needed_rights(access);
 			int32_t page_lg2;
 			struct entry *e = iotlb_find(u, b->tag, r->address, &page_lg2);
 
-			if (e != NULL && (e->rights & need) == need) {
+			if (e != NULL && (e->rights & need) == need && (access & b->refused_access) == 0) {
 				r->out = e->out | (r->address & ((1ull << page_lg2) - 1));
 				r->page_lg2 = page_lg2;
 				r->granted = r->access & (READ | WRITE);
 				r->fault = 0;
 				return true;
 			}
+			return translate_bound(u, r, b);
 		}
 	}
 	return translate_from_tables(u, r);

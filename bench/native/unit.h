@@ -82,8 +82,10 @@ struct binding {
 	uint32_t tag;
 	int32_t extra_access;
 	uint32_t second_tag;
-	int32_t type_and_domain;
-	int32_t space_pasid;
+	/** Access bits that the target refuses whatever its tables say. */
+	int32_t refused_access;
+	bool fpd;
+	struct target target;
 };
 
 struct structures {

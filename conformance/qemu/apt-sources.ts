@@ -50,5 +50,6 @@ export const readAptSources = (folder = "/etc/apt"): AptSource[] => {
 
 /** The archive that this machine takes Debian itself from; `undefined` when it is no Debian. */
 export const debianMirror = (sources: readonly AptSource[]): string | undefined =>
-  sources.find(({ uri, suites }) => /\/debian\/?$/.test(uri) && suites.some((s) => !s.includes("/")))
-    ?.uri;
+  sources.find(
+    ({ uri, suites }) => /\/debian\/?$/.test(uri) && suites.some((s) => !s.includes("/")),
+  )?.uri;

@@ -20,7 +20,16 @@ const randomBuffer = (random: Random): Uint8Array => {
 const tablesCase = (random: Random, mode: Mode, capabilities: Capabilities): Step[] => {
   const scene = buildScene(random, mode, capabilities);
   const { book } = scene;
-  for (let n = random.weighted([[30, 0], [50, 1], [15, 2], [5, 4]]); n > 0; n--) {
+  for (
+    let n = random.weighted([
+      [30, 0],
+      [50, 1],
+      [15, 2],
+      [5, 4],
+    ]);
+    n > 0;
+    n--
+  ) {
     spoilEntry(random, book, random.pick(book.entries));
   }
   const rig = rigFor(random, scene);
@@ -42,7 +51,9 @@ const changeEntry = (random: Random, scene: ReturnType<typeof buildScene>): Step
   else if (entry.what === "table") {
     book.set(entry.address, (book.get(entry.address) & ~0xfffn) | tableBitsOf(mode));
   }
-  const words = Array.from({ length: entry.quadwords }, (_, i) => book.get(entry.address + BigInt(8 * i)));
+  const words = Array.from({ length: entry.quadwords }, (_, i) =>
+    book.get(entry.address + BigInt(8 * i)),
+  );
   return [{ kind: "store", address: entry.address, words }];
 };
 

@@ -29,7 +29,11 @@ if (!found.ok) {
 for (const mode of MODES.filter((m) => hasMode(found.qemu, m) && (values.mode ?? m) === m)) {
   const theirs = await QemuSubject.start(found.qemu, mode);
   try {
-    const capabilities = createCapabilities({ ...(await theirs.capabilities()), unsnoopedUpdates: true, deviations: QEMU_11_1_DEVIATIONS });
+    const capabilities = createCapabilities({
+      ...(await theirs.capabilities()),
+      unsnoopedUpdates: true,
+      deviations: QEMU_11_1_DEVIATIONS,
+    });
     const pair = { ours: new UnitSubject(capabilities), theirs, capabilities };
     const began = performance.now();
     let bad = 0;
@@ -45,7 +49,8 @@ for (const mode of MODES.filter((m) => hasMode(found.qemu, m) && (values.mode ??
       const small = await shrink(pair, test, outcome);
       console.log(`--- ${theirs.name} seed ${test.seed}`);
       for (const step of small.steps) console.log(`  ${stepText(step)}`);
-      for (const difference of small.disagreement.differences) console.log(`  * ${differenceText(difference)}`);
+      for (const difference of small.disagreement.differences)
+        console.log(`  * ${differenceText(difference)}`);
       if (small.disagreement.crash !== undefined) console.log(`  * ${small.disagreement.crash}`);
     }
     const s = (performance.now() - began) / 1000;

@@ -4,8 +4,18 @@ import { AT, QIE, SRTP, TE } from "./registers.ts";
 import type { Scene } from "./scene.ts";
 import type { Step } from "./step.ts";
 
-export const write32 = (offset: number, value: bigint): Step => ({ kind: "write", offset, width: 4, value });
-export const write64 = (offset: number, value: bigint): Step => ({ kind: "write", offset, width: 8, value });
+export const write32 = (offset: number, value: bigint): Step => ({
+  kind: "write",
+  offset,
+  width: 4,
+  value,
+});
+export const write64 = (offset: number, value: bigint): Step => ({
+  kind: "write",
+  offset,
+  width: 8,
+  value,
+});
 
 /** Clears the fault record and the fault status. */
 export const clearFaults = (): Step[] => [
@@ -64,7 +74,12 @@ export const rigFor = (random: Random, scene: Scene): Rig => {
   if (!wide && random.chance(30)) {
     return {
       queue: undefined,
-      setup: [write64(AT.RTADDR, scene.rtaddr), write32(AT.GCMD, SRTP), ...registerFlush(), write32(AT.GCMD, TE)],
+      setup: [
+        write64(AT.RTADDR, scene.rtaddr),
+        write32(AT.GCMD, SRTP),
+        ...registerFlush(),
+        write32(AT.GCMD, TE),
+      ],
       flush: registerFlush,
     };
   }
@@ -98,7 +113,8 @@ export const randomDma = (random: Random, scene: Scene): Step => {
     [5, 256],
     [4, 4096],
   ]);
-  const page = random.chance(85) && scene.pages.length > 0 ? random.pick(scene.pages).iova : strayIova(random);
+  const page =
+    random.chance(85) && scene.pages.length > 0 ? random.pick(scene.pages).iova : strayIova(random);
   const room = 4096 - Math.min(length, 4096);
   const offset = random.chance(5) ? random.below(4096) : random.below(room + 1);
   const iova = BigInt.asUintN(64, page + BigInt(offset));

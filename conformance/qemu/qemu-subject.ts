@@ -7,8 +7,8 @@ import {
   REGISTERS_SIZE,
   UNIT_BASE,
 } from "./machine-map.ts";
-import { type Mode, QemuProcess } from "./qemu-process.ts";
 import type { QemuProgram } from "./provision.ts";
+import { type Mode, QemuProcess } from "./qemu-process.ts";
 import { QtestError } from "./qtest.ts";
 import type { Observation, Step, Subject } from "./step.ts";
 
@@ -73,7 +73,10 @@ export class QemuSubject implements Subject {
 
   /** CAP and ECAP. */
   async capabilities(): Promise<{ readonly cap: bigint; readonly ecap: bigint }> {
-    const [cap, ecap] = await this.#send([`readq ${hex(UNIT_BASE + 8)}`, `readq ${hex(UNIT_BASE + 16)}`]);
+    const [cap, ecap] = await this.#send([
+      `readq ${hex(UNIT_BASE + 8)}`,
+      `readq ${hex(UNIT_BASE + 16)}`,
+    ]);
     return { cap: BigInt(cap!), ecap: BigInt(ecap!) };
   }
 

@@ -13,8 +13,11 @@ export class QmpClient {
   readonly #socket: Socket;
   #rest = "";
   #closed: Error | undefined;
-  #expected: { is: (message: Message) => boolean; resolve: () => void; reject: (e: Error) => void }[] =
-    [];
+  #expected: {
+    is: (message: Message) => boolean;
+    resolve: () => void;
+    reject: (e: Error) => void;
+  }[] = [];
 
   private constructor(socket: Socket) {
     this.#socket = socket;

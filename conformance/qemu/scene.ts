@@ -84,7 +84,9 @@ const randomIova = (random: Random, mode: Mode, width: number): bigint => {
 /** Where in the page a large leaf reaches the arena. */
 const intoArena = (iova: bigint, level: number): bigint => {
   const size = 1n << BigInt(12 + 9 * level);
-  return level === 0 ? iova : (iova & ~(size - 1n)) + BigInt(ARENA_BASE) + (dataFrame(0) & 0xf_ffffn);
+  return level === 0
+    ? iova
+    : (iova & ~(size - 1n)) + BigInt(ARENA_BASE) + (dataFrame(0) & 0xf_ffffn);
 };
 
 /** Widths as in AW that the unit has. */
@@ -99,7 +101,10 @@ export const buildScene = (random: Random, mode: Mode, capabilities: Capabilitie
   const width = random.pick(widthsOf(capabilities));
   const levels = mode === "first-stage" ? 4 : width + 2;
   const domain = random.pick([1, 5, 0x1234]);
-  book.put({ what: "root", address: root, quadwords: 2 }, [context | 1n, mode === "legacy" ? 0n : context | 1n]);
+  book.put({ what: "root", address: root, quadwords: 2 }, [
+    context | 1n,
+    mode === "legacy" ? 0n : context | 1n,
+  ]);
   if (mode === "legacy") {
     const type = random.chance(6) ? 2n : 0n;
     book.put({ what: "context", address: context + BigInt(DEVICE_SOURCE * 16), quadwords: 2 }, [
@@ -116,7 +121,10 @@ export const buildScene = (random: Random, mode: Mode, capabilities: Capabilitie
       [15, 1],
       [10, 2],
     ]);
-    const iova = intoArena(randomIova(random, mode, mode === "first-stage" ? 48 : 12 + 9 * levels), level);
+    const iova = intoArena(
+      randomIova(random, mode, mode === "first-stage" ? 48 : 12 + 9 * levels),
+      level,
+    );
     const leaf = randomLeaf(random, mode, level);
     if (book.map(top, levels, iova, leaf, level, tableBitsOf(mode)) !== undefined) {
       pages.push({ iova, level });
@@ -129,7 +137,13 @@ export const buildScene = (random: Random, mode: Mode, capabilities: Capabilitie
 const putScalable = (
   random: Random,
   book: TableBook,
-  { mode, context, top, width, domain }: { mode: Mode; context: bigint; top: bigint; width: number; domain: number },
+  {
+    mode,
+    context,
+    top,
+    width,
+    domain,
+  }: { mode: Mode; context: bigint; top: bigint; width: number; domain: number },
 ): void => {
   const directory = book.frame();
   const table = book.frame();

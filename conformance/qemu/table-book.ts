@@ -10,14 +10,7 @@ export interface BookEntry {
   readonly level?: number;
 }
 
-export type EntryKind =
-  | "root"
-  | "context"
-  | "directory"
-  | "pasid"
-  | "table"
-  | "leaf"
-  | "interrupt";
+export type EntryKind = "root" | "context" | "directory" | "pasid" | "table" | "leaf" | "interrupt";
 
 const FRAME = 4096n;
 const FRAMES = ARENA_SIZE / 4096;

@@ -23,7 +23,18 @@ import {
   trailingZeros,
 } from "./index.ts";
 
-const EDGES = [0n, 1n, 0xfffn, 0x1000n, 0x7fff_ffffn, 0x8000_0000n, 0xffff_ffffn, 1n << 32n, 1n << 63n, LAST_ADDRESS];
+const EDGES = [
+  0n,
+  1n,
+  0xfffn,
+  0x1000n,
+  0x7fff_ffffn,
+  0x8000_0000n,
+  0xffff_ffffn,
+  1n << 32n,
+  1n << 63n,
+  LAST_ADDRESS,
+];
 const u64 = fc.oneof(fc.bigInt({ min: 0n, max: LAST_ADDRESS }), fc.constantFrom(...EDGES));
 const lg2 = fc.integer({ min: 0, max: 63 });
 
@@ -87,15 +98,19 @@ describe("ranges", () => {
   test("BITS-RANGE-01: up to the last address and not beyond", () => {
     expect(rangeOf(LAST_ADDRESS, 1n)).toEqual({ start: LAST_ADDRESS, last: LAST_ADDRESS });
     expect(rangeOf(0n, 1n << 64n)).toEqual({ start: 0n, last: LAST_ADDRESS });
-    expect([rangeOf(LAST_ADDRESS, 2n), rangeOf(5n, 0n), rangeOf(5n, -1n), rangeOf(-1n, 1n)]).toEqual([
-      undefined, undefined, undefined, undefined,
-    ]);
+    expect([
+      rangeOf(LAST_ADDRESS, 2n),
+      rangeOf(5n, 0n),
+      rangeOf(5n, -1n),
+      rangeOf(-1n, 1n),
+    ]).toEqual([undefined, undefined, undefined, undefined]);
     expect(rangeLength({ start: 0n, last: LAST_ADDRESS })).toBe(1n << 64n);
   });
 
   test("BITS-RANGE-02: overlap and containment, against every address of a small space", () => {
     const small = fc.tuple(fc.integer({ min: 0, max: 9 }), fc.integer({ min: 1, max: 6 }));
-    const addresses = (start: number, length: number) => Array.from({ length }, (_, i) => start + i);
+    const addresses = (start: number, length: number) =>
+      Array.from({ length }, (_, i) => start + i);
     fc.assert(
       fc.property(small, small, ([a, an], [b, bn]) => {
         const first = rangeOf(BigInt(a), BigInt(an))!;

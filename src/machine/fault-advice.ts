@@ -396,5 +396,5 @@ export const adviseOn = (
   if (outcome.ok) return undefined;
   const { fault } = outcome;
   const advice = ADVISORS.get(fault.code)?.({ fault, steps, last: steps.at(-1), capabilities });
-  return advice ?? { why: FAULT_REASONS.get(fault.code)!.text, changes: [] };
+  return advice ?? { why: FAULT_REASONS.get(fault.code)?.text ?? fault.message, changes: [] };
 };

@@ -42,12 +42,18 @@ export const bufferRegion = (external: ExternalBuffer): Region => {
   const bank = (pfn: number): Bank => {
     const index = Math.floor((pfn - firstPfn) / MAX_BANK_FRAMES);
     const known = banks[index];
-    if (known !== undefined && pfn < known.firstPfn + known.frames && known.words.length > 0) return known;
+    if (known !== undefined && pfn < known.firstPfn + known.frames && known.words.length > 0)
+      return known;
     const fresh = bankOfView(view(), firstPfn, frames, index);
     banks[index] = fresh;
     return pfn < fresh.firstPfn + fresh.frames ? fresh : NO_BANK;
   };
-  const region: Region = { firstPfn, endPfn: firstPfn + frames, bankToRead: bank, bankToWrite: bank };
+  const region: Region = {
+    firstPfn,
+    endPfn: firstPfn + frames,
+    bankToRead: bank,
+    bankToWrite: bank,
+  };
   if (onWrite === undefined) return region;
   return {
     ...region,

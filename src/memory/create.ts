@@ -9,7 +9,9 @@ import { sparseRegion } from "./sparse-region.ts";
  *   4096, up to 2^52; all of the 52-bit space when absent
  */
 export const createSparseMemory = (
-  ranges: readonly { readonly base: bigint; readonly length: bigint }[] = [{ base: 0n, length: 1n << 52n }],
+  ranges: readonly { readonly base: bigint; readonly length: bigint }[] = [
+    { base: 0n, length: 1n << 52n },
+  ],
 ): PhysicalMemory =>
   new PhysicalMemory(
     ranges.map(({ base, length }) => sparseRegion(Number(base >> 12n), Number(length >> 12n))),

@@ -3,7 +3,10 @@ import { createBufferMemory, createSparseMemory, PhysicalMemory, sparseRegion } 
 
 /** What the tests use of the global, which the language's library leaves to the DOM's. */
 declare const WebAssembly: {
-  readonly Memory: new (limits: { initial: number; maximum: number }) => {
+  readonly Memory: new (limits: {
+    initial: number;
+    maximum: number;
+  }) => {
     readonly buffer: ArrayBuffer;
     grow(pages: number): number;
   };
@@ -37,12 +40,17 @@ describe.each(Object.entries(KINDS))("%s memory", (_, create) => {
     const memory = create();
     for (const base of [FIRST, SEAM - 8n, END - 8n]) {
       expect(memory.write64(base, 0x1122_3344_5566_7788n)).toBe(true);
-      expect([memory.read64(base), memory.read32(base), memory.read16(base + 2n), memory.read8(base + 7n)]).toEqual([
-        0x1122_3344_5566_7788n, 0x5566_7788, 0x5566, 0x11,
-      ]);
-      expect([memory.write8(base, 0x1ff), memory.write16(base + 2n, 0xabcd), memory.write32(base + 4n, 0xffff_ffff)]).toEqual([
-        true, true, true,
-      ]);
+      expect([
+        memory.read64(base),
+        memory.read32(base),
+        memory.read16(base + 2n),
+        memory.read8(base + 7n),
+      ]).toEqual([0x1122_3344_5566_7788n, 0x5566_7788, 0x5566, 0x11]);
+      expect([
+        memory.write8(base, 0x1ff),
+        memory.write16(base + 2n, 0xabcd),
+        memory.write32(base + 4n, 0xffff_ffff),
+      ]).toEqual([true, true, true]);
       expect(memory.read64(base)).toBe(0xffff_ffff_abcd_77ffn);
     }
     const bytes = Uint8Array.from({ length: 3 * 4096 + 5 }, (__, i) => (i * 31) & 0xff);
@@ -65,9 +73,11 @@ describe.each(Object.entries(KINDS))("%s memory", (_, create) => {
     expect(memory.read64(END - 16n)).toBe(0n);
     expect(memory.write(FIRST - 16n, bytes)).toBe(false);
     expect(memory.read(END - 16n, bytes)).toBe(false);
-    expect([memory.covers(FIRST, END - FIRST), memory.covers(FIRST, END - FIRST + 1n), memory.covers(END, 0n)]).toEqual([
-      true, false, false,
-    ]);
+    expect([
+      memory.covers(FIRST, END - FIRST),
+      memory.covers(FIRST, END - FIRST + 1n),
+      memory.covers(END, 0n),
+    ]).toEqual([true, false, false]);
   });
 
   test("MEM-07: compare-and-swap", () => {
@@ -76,7 +86,9 @@ describe.each(Object.entries(KINDS))("%s memory", (_, create) => {
     expect(memory.compareAndSwap64(SEAM - 8n, 0xffff_ffff_0000_0000n, 5n)).toBe(false);
     expect(memory.compareAndSwap64(SEAM - 8n, 0x0000_0000_0000_0001n, 5n)).toBe(false);
     expect(memory.read64(SEAM - 8n)).toBe(0xffff_ffff_0000_0001n);
-    expect(memory.compareAndSwap64(SEAM - 8n, 0xffff_ffff_0000_0001n, 0x8000_0000_ffff_fff0n)).toBe(true);
+    expect(memory.compareAndSwap64(SEAM - 8n, 0xffff_ffff_0000_0001n, 0x8000_0000_ffff_fff0n)).toBe(
+      true,
+    );
     expect(memory.read64(SEAM - 8n)).toBe(0x8000_0000_ffff_fff0n);
   });
 
@@ -187,12 +199,21 @@ describe("regions", () => {
       { base: 0x10_0000n, length: 0x1000n },
       { base: 0n, length: 0xa_0000n },
     ]);
-    expect([memory.write8(0x9_ffffn, 1), memory.write8(0xa_0000n, 1), memory.write8(0x10_0000n, 1)]).toEqual([
-      true, false, true,
-    ]);
+    expect([
+      memory.write8(0x9_ffffn, 1),
+      memory.write8(0xa_0000n, 1),
+      memory.write8(0x10_0000n, 1),
+    ]).toEqual([true, false, true]);
     expect([memory.read8(0x9_ffffn), memory.read8(0x10_0000n)]).toEqual([1, 1]);
-    expect(() => createSparseMemory([{ base: 0n, length: 0x2000n }, { base: 0x1000n, length: 0x1000n }])).toThrow("overlap");
+    expect(() =>
+      createSparseMemory([
+        { base: 0n, length: 0x2000n },
+        { base: 0x1000n, length: 0x1000n },
+      ]),
+    ).toThrow("overlap");
     expect(() => createSparseMemory([{ base: 1n << 52n, length: 0x1000n }])).toThrow("2^52");
-    expect(() => createBufferMemory({ base: 8n, length: 4096n, view: () => new Uint8Array(4096) })).toThrow("whole pages");
+    expect(() =>
+      createBufferMemory({ base: 8n, length: 4096n, view: () => new Uint8Array(4096) }),
+    ).toThrow("whole pages");
   });
 });

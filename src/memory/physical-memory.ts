@@ -22,7 +22,9 @@ export class PhysicalMemory {
     this.regions.forEach((region, i) => {
       const next = this.regions[i + 1];
       if (region.endPfn > 2 ** 40 || (next !== undefined && next.firstPfn < region.endPfn)) {
-        throw new RangeError(`memory regions overlap or pass 2^52 at frame 0x${region.firstPfn.toString(16)}`);
+        throw new RangeError(
+          `memory regions overlap or pass 2^52 at frame 0x${region.firstPfn.toString(16)}`,
+        );
       }
     });
   }
@@ -52,9 +54,14 @@ export class PhysicalMemory {
   #regionOf(pfn: number): Region | undefined {
     const recent = this.#recentRegion;
     if (recent !== undefined && pfn >= recent.firstPfn && pfn < recent.endPfn) return recent;
-    const found = this.regions.find((region) => pfn >= region.firstPfn && pfn < region.endPfn);
-    if (found !== undefined) this.#recentRegion = found;
-    return found;
+    // A loop and no closure: one that captures `pfn` would cost an allocation at every call.
+    for (const region of this.regions) {
+      if (pfn >= region.firstPfn && pfn < region.endPfn) {
+        this.#recentRegion = region;
+        return region;
+      }
+    }
+    return undefined;
   }
 
   /** The bank to write frame `pfn` to, `NO_BANK` outside memory. Who writes words into it calls `wrote`. */
@@ -86,7 +93,14 @@ export class PhysicalMemory {
    *
    * @returns whether it was replaced; `false` outside memory
    */
-  compareAndSwap(pfn: number, word: number, hi: number, lo: number, newHi: number, newLo: number): boolean {
+  compareAndSwap(
+    pfn: number,
+    word: number,
+    hi: number,
+    lo: number,
+    newHi: number,
+    newLo: number,
+  ): boolean {
     const bank = this.bankToWrite(pfn);
     const at = ((pfn - bank.firstPfn) << WORDS_LG2) + word;
     const { words } = bank;
@@ -232,13 +246,21 @@ export class PhysicalMemory {
 /** From this many bytes on a call of `set` is faster than a loop, although it needs a view. */
 const BULK = 48;
 
-const copyBytes = (from: Uint8Array, start: number, to: Uint8Array, at: number, count: number): void => {
+const copyBytes = (
+  from: Uint8Array,
+  start: number,
+  to: Uint8Array,
+  at: number,
+  count: number,
+): void => {
   if (count >= BULK) to.set(from.subarray(start, start + count), at);
   else for (let i = 0; i < count; i++) to[at + i] = from[start + i]!;
 };
 
 const requireAligned = (address: bigint, size: number): void => {
   if ((address & BigInt(size - 1)) !== 0n) {
-    throw new RangeError(`0x${address.toString(16)} is not a multiple of ${size}: use read or write`);
+    throw new RangeError(
+      `0x${address.toString(16)} is not a multiple of ${size}: use read or write`,
+    );
   }
 };

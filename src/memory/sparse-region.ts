@@ -23,7 +23,12 @@ export const sparseRegion = (firstPfn: number, frames: number): Region => {
   const dense: (Bank | undefined)[] = [];
   const far = new Map<number, Bank>();
   // One frame of zeros stands for every frame that was never written: no read allocates.
-  const zero = { firstPfn: 0, frames: 1, words: new Int32Array(ZEROS), bytes: new Uint8Array(ZEROS) };
+  const zero = {
+    firstPfn: 0,
+    frames: 1,
+    words: new Int32Array(ZEROS),
+    bytes: new Uint8Array(ZEROS),
+  };
   const chunkOf = (pfn: number): Bank | undefined => {
     const chunk = Math.floor(pfn / CHUNK_FRAMES) - firstChunk;
     return chunk < DENSE_CHUNKS ? dense[chunk] : far.get(chunk);

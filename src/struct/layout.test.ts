@@ -48,10 +48,20 @@ describe("layouts", () => {
 
   test("STRUCT-02: reserved is what no field covers, lacks its capability, or is above the host", () => {
     const hole = 0b1111_1000_1110n;
-    expect(SAMPLE.reservedMask(by(true))).toEqual([hole | (0xfffn << 52n), (0xff_ffffn << 40n) | 0x7c00_003fn]);
+    expect(SAMPLE.reservedMask(by(true))).toEqual([
+      hole | (0xfffn << 52n),
+      (0xff_ffffn << 40n) | 0x7c00_003fn,
+    ]);
     expect(SAMPLE.reservedMask(by(false))[1]).toBe((0xffff_ffffn << 32n) | 0x7c00_003fn);
-    expect(SAMPLE.reservedMask(by(true, 39))[0]).toBe(hole | (~((1n << 39n) - 1n) & 0xffff_ffff_ffff_ffffn));
-    const half = defineLayout({ name: "half", bytes: 4, section: "§2", fields: { A: { at: 0, width: 32, doc: "" } } });
+    expect(SAMPLE.reservedMask(by(true, 39))[0]).toBe(
+      hole | (~((1n << 39n) - 1n) & 0xffff_ffff_ffff_ffffn),
+    );
+    const half = defineLayout({
+      name: "half",
+      bytes: 4,
+      section: "§2",
+      fields: { A: { at: 0, width: 32, doc: "" } },
+    });
     expect(half.reservedMask(by(true))).toEqual([0n]);
   });
 

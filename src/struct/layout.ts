@@ -93,7 +93,9 @@ const toField = (name: string, declaration: FieldDeclaration): Field => {
 const checkField = (layout: string, bits: number, field: Field, taken: bigint[]): void => {
   const end = field.at + field.width;
   if (end > bits || Math.floor((end - 1) / 64) !== field.qword) {
-    throw new RangeError(`${layout}.${field.name}: bits ${field.at}..${end - 1} do not fit one word`);
+    throw new RangeError(
+      `${layout}.${field.name}: bits ${field.at}..${end - 1} do not fit one word`,
+    );
   }
   if (((taken[field.qword] ?? 0n) & field.mask) !== 0n) {
     throw new RangeError(`${layout}.${field.name}: overlaps another field`);
@@ -122,12 +124,16 @@ export const defineLayout = <Name extends string>(declaration: {
   readonly fields: { readonly [N in Name]: FieldDeclaration };
 }): Layout<Name> => {
   const { name, bytes, section } = declaration;
-  const fields = Object.entries<FieldDeclaration>(declaration.fields).map(([n, f]) => toField(n, f));
+  const fields = Object.entries<FieldDeclaration>(declaration.fields).map(([n, f]) =>
+    toField(n, f),
+  );
   const taken: bigint[] = [];
   for (const field of fields) checkField(name, bytes * 8, field, taken);
   const qwords = Math.ceil(bytes / 8);
   const lastMask = bytes % 8 === 0 ? 0xffff_ffff_ffff_ffffn : 0xffff_ffffn;
-  const byName = Object.fromEntries(fields.map((f) => [f.name, f])) as { readonly [N in Name]: Field };
+  const byName = Object.fromEntries(fields.map((f) => [f.name, f])) as {
+    readonly [N in Name]: Field;
+  };
   return Object.freeze({
     name,
     bytes,

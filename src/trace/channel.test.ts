@@ -8,7 +8,9 @@ const OTHER = defineEvent<string>("bus.reset");
 test("TRACE-01: globs choose, order holds, subscriptions end", () => {
   const channel = new TraceChannel();
   const seen: string[] = [];
-  const end = channel.listen("unit.*", (e) => seen.push(`a ${e.name} ${JSON.stringify(e.payload)}`));
+  const end = channel.listen("unit.*", (e) =>
+    seen.push(`a ${e.name} ${JSON.stringify(e.payload)}`),
+  );
   channel.listen("*.hit", (e) => seen.push(`b ${e.name}`));
   channel.listen("unit.cache", (e) => seen.push(`never ${e.name}`));
   channel.emit(HIT, { page: 1 });

@@ -19,10 +19,7 @@ import {
 import { type SecondStage, secondStage } from "./vtd-second-stage.ts";
 
 export type {
-  Access,
-  Granted,
   ReferenceMachine,
-  ReferenceMemory,
   ReferenceRequest,
   ReferenceResult,
 } from "./vtd-machine.ts";

@@ -48,7 +48,12 @@ export function* readLines(
     }
     number++;
     if (number > MAX_TRACE_LINES) {
-      throw new CaptureError({ file, offset, expected: `at most ${MAX_TRACE_LINES} lines`, found: "more" });
+      throw new CaptureError({
+        file,
+        offset,
+        expected: `at most ${MAX_TRACE_LINES} lines`,
+        found: "more",
+      });
     }
     yield { number, offset, text: decoder.decode(bytes.subarray(offset, end)) };
     offset = end + 1;

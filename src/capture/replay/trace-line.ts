@@ -1,5 +1,5 @@
-import { CaptureError, quote } from "../capture-error.ts";
 import type { RegisterWidth } from "../../hardware/vtd/register-file.ts";
+import { CaptureError, quote } from "../capture-error.ts";
 
 /** What one line of a QEMU trace says, as far as replaying needs it. */
 export type TraceEntry =
@@ -156,7 +156,10 @@ const FORMATS: Readonly<Record<string, EventFormat>> = {
   },
 };
 
-const VALUES: Readonly<Record<Value, string>> = { hex: "0x([0-9a-f]{1,16})", number: "([0-9]{1,9})" };
+const VALUES: Readonly<Record<Value, string>> = {
+  hex: "0x([0-9a-f]{1,16})",
+  number: "([0-9]{1,9})",
+};
 
 /** Each event's format as the expression that its lines match. */
 const PATTERNS: ReadonlyMap<string, RegExp> = new Map(

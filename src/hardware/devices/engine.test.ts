@@ -41,8 +41,20 @@ describe("function", () => {
   test("DEV-PCI-01: what software finds in configuration space", () => {
     const { engine } = machine();
     const { config } = engine.function;
-    const layouts = [MSI_CAPABILITY, PCI_EXPRESS_CAPABILITY, ATS_CAPABILITY, PAGE_REQUEST_CAPABILITY, PASID_CAPABILITY];
-    expect(layouts.map(({ layout }) => config.offsetOf(layout) !== undefined)).toEqual([true, true, true, true, true]);
+    const layouts = [
+      MSI_CAPABILITY,
+      PCI_EXPRESS_CAPABILITY,
+      ATS_CAPABILITY,
+      PAGE_REQUEST_CAPABILITY,
+      PASID_CAPABILITY,
+    ];
+    expect(layouts.map(({ layout }) => config.offsetOf(layout) !== undefined)).toEqual([
+      true,
+      true,
+      true,
+      true,
+      true,
+    ]);
     expect(config.get(PCI_EXPRESS_CAPABILITY.layout, "endEndPrefix")).toBe(1);
     expect(config.get(ATS_CAPABILITY.layout, "globalInvalidate")).toBe(1);
     expect(config.get(PAGE_REQUEST_CAPABILITY.layout, "capacity")).toBe(8);
@@ -75,7 +87,8 @@ describe("registers", () => {
   test("DEV-REG-01: any width at any place", () => {
     const { fabric, bar } = machine();
     const read = (offset: bigint, width: 1 | 2 | 4 | 8) => fabric.readMmio(0, bar + offset, width);
-    const write = (offset: bigint, width: 1 | 2 | 4 | 8, value: bigint) => fabric.writeMmio(0, bar + offset, width, value);
+    const write = (offset: bigint, width: 1 | 2 | 4 | 8, value: bigint) =>
+      fabric.writeMmio(0, bar + offset, width, value);
     expect([read(0n, 4), read(1n, 2), read(0n, 1)]).toEqual([0x3145_4d44n, 0x454dn, 0x44n]);
     write(0n, 4, 0n);
     expect(read(0n, 4)).toBe(0x3145_4d44n);
@@ -141,7 +154,9 @@ describe("transfers", () => {
     expect(rig.run("write", { address: PAGE + 0xffcn, length: 8 })).toBe("ok");
     expect(bytesAt(rig, TARGET + 0xffcn, 5)).toEqual([1, 2, 3, 4, 0]);
     expect(bytesAt(rig, TARGET + 0x5000n, 4)).toEqual([5, 6, 7, 8]);
-    expect(rig.run("fill", { address: PAGE + 0x10n, length: 3, pattern: 0xee, pasid: 5 })).toBe("ok");
+    expect(rig.run("fill", { address: PAGE + 0x10n, length: 3, pattern: 0xee, pasid: 5 })).toBe(
+      "ok",
+    );
     expect(bytesAt(rig, TARGET + 0x100fn, 5)).toEqual([0, 0xee, 0xee, 0xee, 0]);
     expect(rig.load(PAGE + 0x11n, { pasid: 5 })).toBe("ee");
     expect(rig.load(PAGE + 0xfffn)).toBe("04");
@@ -205,7 +220,11 @@ describe("translations", () => {
     const rig = machine();
     const types: unknown[] = [];
     rig.trace.listen("pci.request", ({ payload }) => {
-      const { addressType, address, pasid } = payload as { addressType: number; address: bigint; pasid: number };
+      const { addressType, address, pasid } = payload as {
+        addressType: number;
+        address: bigint;
+        pasid: number;
+      };
       types.push([addressType, address, pasid]);
     });
     expect(rig.run("fill", { address: PAGE + 0xfffn, length: 2, pattern: 1, flags })).toBe("ok");
@@ -230,7 +249,14 @@ describe("translations", () => {
     const rig = machine();
     const tlb = new DeviceTlb(answers, rig.engine.port.inFlight);
     const keep = (address: bigint, pasid = NO_PASID, sizeLg2 = 12) =>
-      tlb.keep({ pasid, privileged: false, address, sizeLg2, target: address, granted: READ | WRITE });
+      tlb.keep({
+        pasid,
+        privileged: false,
+        address,
+        sizeLg2,
+        target: address,
+        granted: READ | WRITE,
+      });
     const kept = () => tlb.translations.map(({ address, pasid }) => [address, pasid]);
     return { rig, tlb, keep, kept };
   };
@@ -273,7 +299,11 @@ describe("translations", () => {
     rig.run("fill", { address: PAGE, pattern: 3, flags: { translated: 1, hold: 1 } });
     rig.submit(3, DEVICE_TLB_DESCRIPTOR, { SID: rig.source, ADDR: PAGE });
     const done = rig.wait();
-    expect([rig.engine.tlb.translations.length, done(), rig.memory.read8(TARGET)]).toEqual([0, false, 0]);
+    expect([rig.engine.tlb.translations.length, done(), rig.memory.read8(TARGET)]).toEqual([
+      0,
+      false,
+      0,
+    ]);
     rig.run("release");
     expect([done(), rig.memory.read8(TARGET)]).toEqual([true, 3]);
   });
@@ -281,7 +311,9 @@ describe("translations", () => {
   test("DEV-ATS-04: an answer that is put off", () => {
     const { tlb } = keeper("late");
     const answers: unknown[] = [];
-    tlb.invalidate({ address: 0n, sizeLg2: 12, pasid: NO_PASID, global: false }, (right) => answers.push(right));
+    tlb.invalidate({ address: 0n, sizeLg2: 12, pasid: NO_PASID, global: false }, (right) =>
+      answers.push(right),
+    );
     expect([answers, tlb.owed]).toEqual([[], 1]);
     tlb.answer();
     tlb.answer();
@@ -291,7 +323,9 @@ describe("translations", () => {
   test("DEV-PRI-01: a page request, busy until its group is answered", () => {
     const rig = machine();
     expect(rig.run("requestPage", { address: PAGE, pasid: 5, flags: { group: 9 } })).toBe("ok");
-    expect(rig.run("requestPage", { address: PAGE, pasid: 5, flags: { group: 9, last: 1 } })).toBe("busy");
+    expect(rig.run("requestPage", { address: PAGE, pasid: 5, flags: { group: 9, last: 1 } })).toBe(
+      "busy",
+    );
     const answer = (group: number, code: number) =>
       rig.fabric.respondToDevice(0, { destination: rig.source, pasid: 5, group, code });
     expect([answer(8, 0), rig.status(), rig.response().valid]).toEqual([false, "busy", 0n]);

@@ -74,6 +74,14 @@ export class DmaEngine implements MmioTarget, AtsTarget {
     spec.ENGINE_BAR_SIZE,
     spec.ENGINE_BUFFER,
   );
+  readonly #operations: ReadonlyMap<number, () => void> = new Map([
+    [spec.OPERATIONS.read, () => this.#move(false, this.#page.window)],
+    [spec.OPERATIONS.write, () => this.#move(true, this.#page.window)],
+    [spec.OPERATIONS.fill, () => this.#fill()],
+    [spec.OPERATIONS.translate, () => this.#translate()],
+    [spec.OPERATIONS.requestPage, () => this.#requestPage()],
+    [spec.OPERATIONS.release, () => this.#release()],
+  ]);
   /** The command that waits for a step. */
   #waits = false;
   #held: EngineTransfer | undefined;
@@ -132,22 +140,9 @@ export class DmaEngine implements MmioTarget, AtsTarget {
 
   #perform(): void {
     const { operation } = this.#page.decode(spec.COMMAND);
-    switch (Number(operation)) {
-      case spec.OPERATIONS.read:
-        return this.#move(false, this.#page.window);
-      case spec.OPERATIONS.write:
-        return this.#move(true, this.#page.window);
-      case spec.OPERATIONS.fill:
-        return this.#fill();
-      case spec.OPERATIONS.translate:
-        return this.#translate();
-      case spec.OPERATIONS.requestPage:
-        return this.#requestPage();
-      case spec.OPERATIONS.release:
-        return this.#release();
-      default:
-        return this.#end(spec.ENGINE_FAULTS.command);
-    }
+    const perform = this.#operations.get(Number(operation));
+    if (perform === undefined) this.#end(spec.ENGINE_FAULTS.command);
+    else perform();
   }
 
   #fill(): void {
@@ -159,21 +154,27 @@ export class DmaEngine implements MmioTarget, AtsTarget {
 
   #move(writes: boolean, from: Uint8Array, limit = spec.ENGINE_BUFFER_SIZE): void {
     const length = Number(this.#page.decode(spec.LENGTH).length);
+    const isLengthRight = length > 0 && length <= limit;
+    this.#end(isLengthRight ? this.#transfer(writes, from, length) : spec.ENGINE_FAULTS.length);
+  }
+
+  /** Carries a transfer out, or begins it; returns 0, or the code of what was refused. */
+  #transfer(writes: boolean, from: Uint8Array, length: number): number {
     const { hold, translated } = this.#page.decode(spec.COMMAND);
-    if (length === 0 || length > limit) return this.#end(spec.ENGINE_FAULTS.length);
-    if (hold === 1n && this.#held !== undefined) return this.#end(spec.ENGINE_FAULTS.command);
+    if (hold === 1n && this.#held !== undefined) return spec.ENGINE_FAULTS.command;
     const span = { ...this.#request(writes ? WRITE : READ), length };
     const spans = translated === 1n ? this.#throughTlb(span) : [span];
-    if (typeof spans === "number") return this.#end(spans);
+    if (typeof spans === "number") return spans;
     // A write that is held has taken its data with it.
     const bytes = hold === 1n && writes ? from.slice(0, length) : from.subarray(0, length);
     const transfer = new EngineTransfer(this.port, spans, bytes);
-    if (hold === 0n) return this.#end(transfer.run());
+    if (hold === 0n) return transfer.run();
     const code = transfer.begin();
-    if (code !== 0) return this.#end(code);
-    this.#held = transfer;
-    this.#page.set(spec.STATUS, { held: 1 });
-    this.#end(0);
+    if (code === 0) {
+      this.#held = transfer;
+      this.#page.set(spec.STATUS, { held: 1 });
+    }
+    return code;
   }
 
   /** What COMMAND, ADDRESS and PASID say of a request. */
@@ -242,7 +243,10 @@ export class DmaEngine implements MmioTarget, AtsTarget {
     const request = this.#request(wantsWrite === 1n ? READ | WRITE : READ);
     const found = this.#ask(request);
     this.#page.set(spec.TRANSLATION, { read: 0, write: 0, execute: 0, sizeLg2: 0, address: 0n });
-    if (typeof found === "number") return this.#end(found);
+    if (typeof found === "number") {
+      this.#end(found);
+      return;
+    }
     const page = request.address & ~0xfffn;
     this.#page.set(spec.TRANSLATION, {
       read: (found.granted & READ) !== 0,
@@ -279,10 +283,9 @@ export class DmaEngine implements MmioTarget, AtsTarget {
 
   #release(): void {
     const held = this.#held;
-    if (held === undefined) return this.#end(spec.ENGINE_FAULTS.command);
     this.#held = undefined;
     this.#page.set(spec.STATUS, { held: 0 });
-    this.#end(held.finish());
+    this.#end(held === undefined ? spec.ENGINE_FAULTS.command : held.finish());
   }
 
   /** The command is done; `code` is 0 when it went well. */

@@ -48,24 +48,27 @@ describe("stale windows", () => {
     expect([rig.wait()(), rig.load(PAGE, tag)]).toEqual([true, "02"]);
   });
 
-  test.each(WAYS)("VTD-STALE-02, VTD-STALE-03: a held write lands in the old page, and the wait waits for it: %s", (_, tag, invalidate) => {
-    const rig = machine();
-    rig.start("fill", { address: PAGE, pattern: 0x77, flags: { hold: 1 }, ...tag });
-    rig.move();
-    invalidate(rig);
-    const done = rig.wait();
-    // Others are translated anew meanwhile, and one of them is held too.
-    expect([rig.load(PAGE, tag), done()]).toEqual(["02", false]);
-    const { port } = rig.engine;
-    const later = port.begin(PAGE, 1, 1, tag.pasid);
-    let landed: number | undefined;
-    rig.trace.listen("vtd.wait-completed", () => {
-      landed = rig.memory.read8(OLD);
-    });
-    expect(rig.run("release")).toBe("ok");
-    expect([done(), landed, later.pending]).toEqual([true, 0x77, true]);
-    expect([rig.memory.read8(OLD), rig.memory.read8(NEW)]).toEqual([0x77, 0x02]);
-  });
+  test.each(WAYS)(
+    "VTD-STALE-02, VTD-STALE-03: a held write lands in the old page, and the wait waits for it: %s",
+    (_, tag, invalidate) => {
+      const rig = machine();
+      rig.start("fill", { address: PAGE, pattern: 0x77, flags: { hold: 1 }, ...tag });
+      rig.move();
+      invalidate(rig);
+      const done = rig.wait();
+      // Others are translated anew meanwhile, and one of them is held too.
+      expect([rig.load(PAGE, tag), done()]).toEqual(["02", false]);
+      const { port } = rig.engine;
+      const later = port.begin(PAGE, 1, 1, tag.pasid);
+      let landed: number | undefined;
+      rig.trace.listen("vtd.wait-completed", () => {
+        landed = rig.memory.read8(OLD);
+      });
+      expect(rig.run("release")).toBe("ok");
+      expect([done(), landed, later.pending]).toEqual([true, 0x77, true]);
+      expect([rig.memory.read8(OLD), rig.memory.read8(NEW)]).toEqual([0x77, 0x02]);
+    },
+  );
 
   test("VTD-STALE-02: without draining the wait does not wait", () => {
     const rig = machine();

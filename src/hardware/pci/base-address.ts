@@ -13,9 +13,7 @@ export interface BarDeclaration {
 }
 
 /** A memory base address register: its address bits from the size up can be written, all below are fixed (PCIe 6.3 §7.5.1.2.1). */
-const layoutOf = (
-  bar: BarDeclaration,
-): Layout<"ioSpace" | "type" | "prefetchable" | "address"> => {
+const layoutOf = (bar: BarDeclaration): Layout<"ioSpace" | "type" | "prefetchable" | "address"> => {
   const width = bar.width ?? 32;
   return defineLayout({
     name: `base address register ${bar.index}`,

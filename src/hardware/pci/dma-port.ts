@@ -10,6 +10,7 @@ import {
 import { hex } from "../../bits/hex.ts";
 import type { PhysicalMemory } from "../../memory/physical-memory.ts";
 import { defineEvent, type EventType, type TraceChannel } from "../../trace/channel.ts";
+import type { PageRequest, PageRequestOutcome } from "./ats.ts";
 import {
   type DmaFault,
   DmaRequest,
@@ -31,9 +32,8 @@ import {
   type TransferPiece,
   type TransferResult,
 } from "./in-flight.ts";
-import { type PciFault, type PciFaultReason, pciFault } from "./pci-fault.ts";
-import type { PageRequest, PageRequestOutcome } from "./ats.ts";
 import { type InterruptPort, isInterruptRequest } from "./interrupt-request.ts";
+import { type PciFault, type PciFaultReason, pciFault } from "./pci-fault.ts";
 import { type Route, refusalOf } from "./route.ts";
 import type { PciFunction } from "./topology.ts";
 
@@ -336,7 +336,10 @@ export class DmaPort {
     if (fault !== undefined) return { ok: false, fault };
     const { translator } = route;
     if (translator?.requestPage === undefined) {
-      return { ok: false, fault: this.#refusal("no-page-request-service", "asks nobody for a page") };
+      return {
+        ok: false,
+        fault: this.#refusal("no-page-request-service", "asks nobody for a page"),
+      };
     }
     pageRequests.sent(request);
     const { source } = route;

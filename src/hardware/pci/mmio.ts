@@ -1,5 +1,5 @@
-import { TYPE_0_HEADER, TYPE_1_HEADER } from "./spec/config-header.ts";
 import type { BaseAddressRegister } from "./base-address.ts";
+import { TYPE_0_HEADER, TYPE_1_HEADER } from "./spec/config-header.ts";
 import type { Bus, PciFunction, Topology } from "./topology.ts";
 
 /** Width of an access in bytes. */
@@ -32,8 +32,9 @@ const MIB = 0xf_ffffn;
 /** What a bridge passes on to the bus behind it: its memory window and its prefetchable one (PCIe 6.3 §7.5.1.3.8). */
 const windowsOf = ({ config }: PciFunction): readonly Window[] => {
   if (!config.has(TYPE_1_HEADER, "memorySpaceEnable")) return [];
-  const megabyte = (name: "memoryBase" | "memoryLimit" | "prefetchableBase" | "prefetchableLimit") =>
-    BigInt(config.get(TYPE_1_HEADER, name)) << 20n;
+  const megabyte = (
+    name: "memoryBase" | "memoryLimit" | "prefetchableBase" | "prefetchableLimit",
+  ) => BigInt(config.get(TYPE_1_HEADER, name)) << 20n;
   const upper = (name: "prefetchableBaseUpper" | "prefetchableLimitUpper") =>
     BigInt(config.get(TYPE_1_HEADER, name)) << 32n;
   return [

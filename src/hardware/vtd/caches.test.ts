@@ -13,7 +13,11 @@ const PAGE = 0x7000n;
  * stage in domain 2 (PASID 5); memory at A reads 0xaa, at B 0xbb.
  */
 const machine = (caches: "off" | undefined = undefined) => {
-  const rig = new VtdRig({ capabilities: SERVER, mode: "scalable", ...(caches === undefined ? {} : { caches }) });
+  const rig = new VtdRig({
+    capabilities: SERVER,
+    mode: "scalable",
+    ...(caches === undefined ? {} : { caches }),
+  });
   const second = rig.page();
   const first = rig.page();
   const [secondLeaf] = rig.map(second, 4, PAGE, A | 3n);
@@ -38,7 +42,8 @@ describe("caches", () => {
     rig.map(other, 4, PAGE, B | 3n);
     const reads = () => [rig.read(PAGE), rig.read(PAGE, NO_PASID, 0, rig.otherPort)];
     expect(reads()).toEqual([0xaa, 0xaa]);
-    for (const source of [rig.source, rig.otherSource]) rig.pasidEntry({ PGTT: 2, SSPTPTR: other, DID: 1 }, 0, source);
+    for (const source of [rig.source, rig.otherSource])
+      rig.pasidEntry({ PGTT: 2, SSPTPTR: other, DID: 1 }, 0, source);
     rig.unit.invalidateIotlb({ granularity: "global" });
     expect(reads()).toEqual([0xaa, 0xaa]);
     rig.poke(rig.contextEntry(), 0n);
@@ -46,7 +51,10 @@ describe("caches", () => {
     rig.unit.invalidateIotlb({ granularity: "global" });
     expect(reads()).toEqual([0xbb, 0xbb]);
     rig.unit.invalidateContext({ granularity: "device", source: rig.source, functionMask: 0 });
-    expect([codeOf(rig.read(PAGE)), rig.read(PAGE, NO_PASID, 0, rig.otherPort)]).toEqual(["41", 0xbb]);
+    expect([codeOf(rig.read(PAGE)), rig.read(PAGE, NO_PASID, 0, rig.otherPort)]).toEqual([
+      "41",
+      0xbb,
+    ]);
     expect(second).not.toBe(other);
   });
 
@@ -110,7 +118,8 @@ describe("caches", () => {
     });
     const root = rig.identity(0x200_0000n);
     rig.context({ PASIDE: 1 });
-    for (let pasid = 0; pasid < 32; pasid++) rig.pasidEntry({ PGTT: 2, SSPTPTR: root, DID: pasid }, pasid);
+    for (let pasid = 0; pasid < 32; pasid++)
+      rig.pasidEntry({ PGTT: 2, SSPTPTR: root, DID: pasid }, pasid);
     rig.map(root, 4, 1n << 39n, A | 3n);
     for (let i = 0; i < 64; i++) rig.map(root, 4, (1n << 39n) + BigInt(i) * 0x1000n, A | 3n);
     for (let i = 0; i < 64; i++) {
@@ -153,7 +162,10 @@ describe("invalidation", () => {
       [0xf8, 3, true],
       [0xf0, 3, false],
     ] as const) {
-      expect([mask, forgets({ granularity: "device", source, functionMask: mask })[1]]).toEqual([mask, hit ? "02" : 0]);
+      expect([mask, forgets({ granularity: "device", source, functionMask: mask })[1]]).toEqual([
+        mask,
+        hit ? "02" : 0,
+      ]);
     }
   });
 
@@ -185,18 +197,28 @@ describe("invalidation", () => {
   };
 
   test("VTD-INV-03: global and by domain, in every stage", () => {
-    expect(finds((rig) => rig.unit.invalidateIotlb({ granularity: "global" }))).toEqual([0xbb, 0xbb]);
-    expect(finds((rig) => rig.unit.invalidateIotlb({ granularity: "domain", domain: 1 }))).toEqual([0xbb, 0xaa]);
-    expect(finds((rig) => rig.unit.invalidateIotlb({ granularity: "domain", domain: 2 }))).toEqual([0xaa, 0xbb]);
+    expect(finds((rig) => rig.unit.invalidateIotlb({ granularity: "global" }))).toEqual([
+      0xbb, 0xbb,
+    ]);
+    expect(finds((rig) => rig.unit.invalidateIotlb({ granularity: "domain", domain: 1 }))).toEqual([
+      0xbb, 0xaa,
+    ]);
+    expect(finds((rig) => rig.unit.invalidateIotlb({ granularity: "domain", domain: 2 }))).toEqual([
+      0xaa, 0xbb,
+    ]);
   });
 
   test("VTD-INV-04: by page, the range in the second stage and all of the first", () => {
     expect(finds((rig) => rig.unit.invalidateIotlb(page(1)))).toEqual([0xbb, 0xaa]);
-    expect(finds((rig) => rig.unit.invalidateIotlb(page(1, false, 0, 0x8000n)))).toEqual([0xaa, 0xaa]);
+    expect(finds((rig) => rig.unit.invalidateIotlb(page(1, false, 0, 0x8000n)))).toEqual([
+      0xaa, 0xaa,
+    ]);
     expect(finds((rig) => rig.unit.invalidateIotlb(page(1, false, 3, 0n)))).toEqual([0xbb, 0xaa]);
     expect(finds((rig) => rig.unit.invalidateIotlb(page(1, false, 2, 0n)))).toEqual([0xaa, 0xaa]);
     expect(finds((rig) => rig.unit.invalidateIotlb(page(1, false, 60, 0n)))).toEqual([0xbb, 0xaa]);
-    expect(finds((rig) => rig.unit.invalidateIotlb(page(2, false, 0, 1n << 40n)))).toEqual([0xaa, 0xbb]);
+    expect(finds((rig) => rig.unit.invalidateIotlb(page(2, false, 0, 1n << 40n)))).toEqual([
+      0xaa, 0xbb,
+    ]);
   });
 
   test("VTD-INV-05: by PASID, whole or by page, never the second stage", () => {
@@ -205,9 +227,15 @@ describe("invalidation", () => {
     expect(finds(pasid(2, 5))).toEqual([0xaa, 0xbb]);
     expect(finds(pasid(2, 0))).toEqual([0xaa, 0xaa]);
     expect(finds(pasid(1, 0))).toEqual([0xaa, 0xaa]);
-    expect(finds((rig) => rig.unit.invalidatePasidIotlb({ ...page(2), pasid: 5 }))).toEqual([0xaa, 0xbb]);
-    expect(finds((rig) => rig.unit.invalidatePasidIotlb({ ...page(2, false, 0, 0x6000n), pasid: 5 }))).toEqual([0xaa, 0xaa]);
-    expect(finds((rig) => rig.unit.invalidatePasidIotlb({ ...page(1), pasid: 0 }))).toEqual([0xaa, 0xaa]);
+    expect(finds((rig) => rig.unit.invalidatePasidIotlb({ ...page(2), pasid: 5 }))).toEqual([
+      0xaa, 0xbb,
+    ]);
+    expect(
+      finds((rig) => rig.unit.invalidatePasidIotlb({ ...page(2, false, 0, 0x6000n), pasid: 5 })),
+    ).toEqual([0xaa, 0xaa]);
+    expect(finds((rig) => rig.unit.invalidatePasidIotlb({ ...page(1), pasid: 0 }))).toEqual([
+      0xaa, 0xaa,
+    ]);
   });
 
   test("VTD-INV-06: any page of a large page invalidates it, also where two stages have cut it up", () => {
@@ -220,7 +248,7 @@ describe("invalidation", () => {
       const [leaf] = rig.map(second, 4, at, 0x83n, leafLevel);
       const last = at + (1n << bits) - 1n;
       rig.memory.write8(A, 0xaa);
-      expect(rig.read(at + A % (1n << bits))).not.toBeInstanceOf(Object);
+      expect(rig.read(at + (A % (1n << bits)))).not.toBeInstanceOf(Object);
       rig.poke(leaf!, 0n);
       rig.unit.invalidateIotlb(page(1, false, 0, last & ~0xfffn));
       expect(codeOf(rig.read(at))).toBe("79");
@@ -247,7 +275,8 @@ describe("invalidation", () => {
       expect(rig.read(PAGE)).toBe(0xaa);
       // Another leaf table for the range: a change above the leaf.
       let table = second;
-      for (const level of [3, 2]) table = rig.peek(table + ((PAGE >> BigInt(12 + 9 * level)) & 511n) * 8n) & ~0xfffn;
+      for (const level of [3, 2])
+        table = rig.peek(table + ((PAGE >> BigInt(12 + 9 * level)) & 511n) * 8n) & ~0xfffn;
       rig.poke(table, other | 3n);
       rig.unit.invalidateIotlb(page(1, hint));
       expect(rig.read(PAGE)).toBe(hint ? 0xaa : 0xbb);

@@ -1,7 +1,7 @@
 import type { Layout, ReservedBy } from "../../struct/layout.ts";
+import type { PageGroupResponse } from "../pci/ats.ts";
 import { decodeAtsRange } from "../pci/ats.ts";
 import { NO_PASID } from "../pci/dma-request.ts";
-import type { PageGroupResponse } from "../pci/ats.ts";
 import type { Capabilities } from "./capabilities.ts";
 import type { Invalidation } from "./invalidation.ts";
 import {
@@ -96,7 +96,10 @@ const decodePasidIotlb = (values: Values, capabilities: Capabilities): Decoded |
     case 3: {
       const range = pageRange(values, capabilities);
       if (range === undefined) return undefined;
-      return invalidate({ kind: "pasid-iotlb", what: { granularity: "page", domain, pasid, ...range } });
+      return invalidate({
+        kind: "pasid-iotlb",
+        what: { granularity: "page", domain, pasid, ...range },
+      });
     }
     default:
       return undefined;
@@ -125,7 +128,9 @@ const decodeDeviceTlb = (values: Values, pasid: number, global: boolean): Decode
 };
 
 const decodeWait = (values: Values): Decoded | undefined => {
-  const [interrupt, status, fence, drain] = ["IF", "SW", "FN", "PD"].map((name) => values[name] === 1n);
+  const [interrupt, status, fence, drain] = ["IF", "SW", "FN", "PD"].map(
+    (name) => values[name] === 1n,
+  );
   if (!interrupt && !status && !fence && !drain) return undefined;
   return {
     kind: "wait",
@@ -183,7 +188,9 @@ const TYPES: ReadonlyMap<number, DescriptorType> = new Map<number, DescriptorTyp
       layout: PASID_DEVICE_TLB_DESCRIPTOR,
       scalable: true,
       decode: (values, c) =>
-        c.has("DT") ? decodeDeviceTlb(values, number(values, "PASID"), values["G"] === 1n) : undefined,
+        c.has("DT")
+          ? decodeDeviceTlb(values, number(values, "PASID"), values["G"] === 1n)
+          : undefined,
     },
   ],
   [
@@ -207,7 +214,9 @@ export class DescriptorDecoder {
     this.#capabilities = capabilities;
     // Addresses in descriptors are I/O virtual: none of their bits is above the host's width.
     const by: ReservedBy = { has: (name) => capabilities.has(name), hostAddressWidth: 64 };
-    this.#reserved = new Map([...TYPES].map(([type, { layout }]) => [type, layout.reservedMask(by)]));
+    this.#reserved = new Map(
+      [...TYPES].map(([type, { layout }]) => [type, layout.reservedMask(by)]),
+    );
   }
 
   /**

@@ -1,16 +1,18 @@
 import { describe, expect, test } from "vitest";
 import { codeOf, NOWHERE, VtdRig } from "../../../test/vtd-rig.ts";
-import { NO_PASID, PRIVILEGED, READ, TRANSLATED, WRITE } from "../pci/dma-request.ts";
+import { NO_PASID, PRIVILEGED, READ, TRANSLATED } from "../pci/dma-request.ts";
 import { type Capabilities, createCapabilities } from "./capabilities.ts";
 import type { VtdFault } from "./fault.ts";
-import { QEMU_11_1_FIRST_STAGE, QEMU_7_2, SERVER } from "./profiles.ts";
+import { QEMU_7_2, QEMU_11_1_FIRST_STAGE, SERVER } from "./profiles.ts";
 import { CAP, ECAP } from "./spec/capability-registers.ts";
 
 const PAGE = 0x7000n;
 const TARGET = 0x20_0000n;
 
 /** The server's unit without some capabilities. */
-const serverWithout = (...names: (keyof typeof ECAP.fields | keyof typeof CAP.fields)[]): Capabilities => {
+const serverWithout = (
+  ...names: (keyof typeof ECAP.fields | keyof typeof CAP.fields)[]
+): Capabilities => {
   const cap = CAP.decode([SERVER.cap]);
   const ecap = ECAP.decode([SERVER.ecap]);
   const none = Object.fromEntries(names.map((name) => [name, 0n]));
@@ -100,7 +102,9 @@ describe("root and mode", () => {
     expect(rig.read(PAGE)).toBe(0x77);
     const entry = rig.rootEntry();
     const narrow = legacyRig(QEMU_7_2);
-    expect(codesOfBits(narrow.rig, narrow.rig.rootEntry(), ~0n << 39n, () => narrow.rig.read(PAGE))).toEqual(["0a"]);
+    expect(
+      codesOfBits(narrow.rig, narrow.rig.rootEntry(), ~0n << 39n, () => narrow.rig.read(PAGE)),
+    ).toEqual(["0a"]);
     expect(codesOfBits(rig, entry, 0xffen | (0xfffn << 52n), () => rig.read(PAGE))).toEqual(["0a"]);
     expect(codesOfBits(rig, entry + 8n, ~0n, () => rig.read(PAGE))).toEqual(["0a"]);
     rig.poke(entry, rig.peek(entry) & ~1n);
@@ -115,7 +119,9 @@ describe("root and mode", () => {
     rig.poke(rig.rootEntry() ^ 8n, ~0n);
     expect(rig.read(PAGE)).toBe(0x77);
     expect(codeOf(rig.read(PAGE, NO_PASID, 0, rig.otherPort))).toBe("3a");
-    expect(codesOfBits(rig, rig.rootEntry(), 0xffen | (0xfffn << 52n), () => rig.read(PAGE))).toEqual(["3a"]);
+    expect(
+      codesOfBits(rig, rig.rootEntry(), 0xffen | (0xfffn << 52n), () => rig.read(PAGE)),
+    ).toEqual(["3a"]);
     rig.poke(rig.rootEntry() ^ 8n, ~1n);
     rig.unit.invalidateContext({ granularity: "global" });
     expect(codeOf(rig.read(PAGE, NO_PASID, 0, rig.otherPort))).toBe("39");
@@ -132,8 +138,12 @@ describe("root and mode", () => {
 describe("context entries", () => {
   test("VTD-CTX-01: a legacy context entry unreadable, absent, with reserved bits", () => {
     const { rig, context } = legacyRig();
-    expect(codesOfBits(rig, context, 0xff0n | (0xfffn << 52n), () => rig.read(PAGE))).toEqual(["0b"]);
-    expect(codesOfBits(rig, context + 8n, (~0n << 24n) | 0x80n, () => rig.read(PAGE))).toEqual(["0b"]);
+    expect(codesOfBits(rig, context, 0xff0n | (0xfffn << 52n), () => rig.read(PAGE))).toEqual([
+      "0b",
+    ]);
+    expect(codesOfBits(rig, context + 8n, (~0n << 24n) | 0x80n, () => rig.read(PAGE))).toEqual([
+      "0b",
+    ]);
     expect(codesOfBits(rig, context + 8n, 0x78n, () => rig.read(PAGE))).toEqual([0x77]);
     rig.unit.invalidateContext({ granularity: "global" });
     rig.poke(context, rig.peek(context) & ~1n);
@@ -149,7 +159,9 @@ describe("context entries", () => {
       [serverWithout("PT"), { TT: 2, AW: 2 }, "03"],
       [SERVER, { TT: 1, AW: 2 }, 0x77],
       [SERVER, { TT: 0, AW: 2 }, 0x77],
-      ...[0, 1, 4, 5, 6, 7].map((AW) => [SERVER, { TT: 0, AW }, "03"] as [Capabilities, { TT: number; AW: number }, string]),
+      ...[0, 1, 4, 5, 6, 7].map(
+        (AW) => [SERVER, { TT: 0, AW }, "03"] as [Capabilities, { TT: number; AW: number }, string],
+      ),
     ];
     for (const [capabilities, values, expected] of cases) {
       const { rig, context } = legacyRig(capabilities);
@@ -161,7 +173,10 @@ describe("context entries", () => {
 
   test("VTD-CTX-03: pass-through, and device-TLB requests where they are not served", () => {
     const { rig } = legacyRig();
-    expect(rig.port.requestTranslation(PAGE, READ)).toMatchObject({ ok: false, fault: { code: 0x0d } });
+    expect(rig.port.requestTranslation(PAGE, READ)).toMatchObject({
+      ok: false,
+      fault: { code: 0x0d },
+    });
     expect(rig.port.transfer(TARGET, new Uint8Array(1), READ, NO_PASID, TRANSLATED)).toMatchObject({
       ok: false,
       fault: { code: 0x0d },
@@ -170,12 +185,17 @@ describe("context entries", () => {
     rig.unit.invalidateContext({ granularity: "global" });
     rig.memory.write8(PAGE, 0x22);
     expect(rig.read(PAGE)).toBe(0x22);
-    expect(rig.port.requestTranslation(PAGE, READ)).toMatchObject({ ok: false, fault: { code: 0x0d } });
+    expect(rig.port.requestTranslation(PAGE, READ)).toMatchObject({
+      ok: false,
+      fault: { code: 0x0d },
+    });
   });
 
   test("VTD-CTX-04: a scalable context entry unreadable, absent, with reserved bits", () => {
     const { rig, context } = scalableRig();
-    expect(codesOfBits(rig, context, 0x1e0n | (0xfffn << 52n), () => rig.read(PAGE))).toEqual(["42"]);
+    expect(codesOfBits(rig, context, 0x1e0n | (0xfffn << 52n), () => rig.read(PAGE))).toEqual([
+      "42",
+    ]);
     expect(codesOfBits(rig, context + 8n, ~0n << 21n, () => rig.read(PAGE))).toEqual(["42"]);
     expect(codesOfBits(rig, context + 16n, ~0n, () => rig.read(PAGE))).toEqual(["42"]);
     expect(codesOfBits(rig, context + 24n, ~0n, () => rig.read(PAGE))).toEqual(["42"]);
@@ -212,7 +232,9 @@ describe("context entries", () => {
     }
     expect(context).toBe(rig.contextEntry());
     const narrowEcap = ECAP.encode({ ...ECAP.decode([SERVER.ecap]), PSS: 7 })[0]!;
-    const narrow = scalableRig(createCapabilities({ cap: SERVER.cap, ecap: narrowEcap, hostAddressWidth: 52 }));
+    const narrow = scalableRig(
+      createCapabilities({ cap: SERVER.cap, ecap: narrowEcap, hostAddressWidth: 52 }),
+    );
     expect(codeOf(narrow.rig.read(PAGE, 255))).toBe("51");
     expect(codeOf(narrow.rig.read(PAGE, 256))).toBe("46");
   });
@@ -239,7 +261,10 @@ describe("context entries", () => {
     const directory = rig.peek(rig.contextEntry()) & ~0xfffn;
     rig.context({ PASIDDIRPTR: directory });
     rig.unit.invalidateContext({ granularity: "global" });
-    expect(rig.port.requestTranslation(PAGE, READ)).toMatchObject({ ok: false, fault: { code: 0x44 } });
+    expect(rig.port.requestTranslation(PAGE, READ)).toMatchObject({
+      ok: false,
+      fault: { code: 0x44 },
+    });
     expect(rig.port.transfer(TARGET, new Uint8Array(1), READ, NO_PASID, TRANSLATED)).toMatchObject({
       ok: false,
       fault: { code: 0x44 },
@@ -281,7 +306,8 @@ describe("PASID structures", () => {
     expect(codesOfBits(rig, entry, 0xc20n | (0xfffn << 52n), read)).toEqual(["5a"]);
     expect(codesOfBits(rig, entry + 8n, 0xf87f_0000n & ~0x0600_0000n, read)).toEqual(["5a"]);
     expect(codesOfBits(rig, entry + 16n, 0xf02n | (0xfffn << 52n), read)).toEqual(["5a"]);
-    for (let i = 3n; i < 8n; i++) expect(codesOfBits(rig, entry + 8n * i, ~0n, read)).toEqual(["5a"]);
+    for (let i = 3n; i < 8n; i++)
+      expect(codesOfBits(rig, entry + 8n * i, ~0n, read)).toEqual(["5a"]);
     rig.unit.invalidatePasid({ granularity: "global" });
     rig.poke(entry, rig.peek(entry) & ~1n);
     expect(codeOf(read())).toBe("59");
@@ -327,7 +353,14 @@ describe("PASID structures", () => {
       return codeOf(rig.read(PAGE));
     };
     expect([0, 1, 2, 3, 4, 5, 6, 7].map((pgtt) => outcome(SERVER, pgtt))).toEqual([
-      "5b", 0x66, 0x66, 0x66, 0x66, "5b", "5b", "5b",
+      "5b",
+      0x66,
+      0x66,
+      0x66,
+      0x66,
+      "5b",
+      "5b",
+      "5b",
     ]);
     expect(outcome(serverWithout("FSTS"), 1)).toBe("5b");
     expect(outcome(serverWithout("SSTS"), 2)).toBe("5b");

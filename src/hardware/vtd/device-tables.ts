@@ -11,7 +11,7 @@ import {
 import { PASID_DIRECTORY_ENTRY, PASID_ENTRY } from "./spec/pasid-entry.ts";
 import { ROOT_ENTRY, SCALABLE_ROOT_HALF } from "./spec/root-entry.ts";
 import { StructureReader } from "./structure-reader.ts";
-import { FIRST_STAGE, NESTED, PASS_THROUGH, SECOND_STAGE, Target } from "./target.ts";
+import { FIRST_STAGE, NESTED, PASS_THROUGH, SECOND_STAGE, type Target } from "./target.ts";
 import type { WalkParts } from "./walk-parts.ts";
 
 /** What the context and PASID caches are made of. */
@@ -68,8 +68,20 @@ export class DeviceTables {
     this.#root = new StructureReader(ROOT_ENTRY, capabilities, memory, counters, trace);
     this.#half = new StructureReader(SCALABLE_ROOT_HALF, capabilities, memory, counters, trace);
     this.#legacy = new StructureReader(CONTEXT_ENTRY, capabilities, memory, counters, trace);
-    this.#scalable = new StructureReader(SCALABLE_CONTEXT_ENTRY, capabilities, memory, counters, trace);
-    this.#directory = new StructureReader(PASID_DIRECTORY_ENTRY, capabilities, memory, counters, trace);
+    this.#scalable = new StructureReader(
+      SCALABLE_CONTEXT_ENTRY,
+      capabilities,
+      memory,
+      counters,
+      trace,
+    );
+    this.#directory = new StructureReader(
+      PASID_DIRECTORY_ENTRY,
+      capabilities,
+      memory,
+      counters,
+      trace,
+    );
     this.#entry = new StructureReader(PASID_ENTRY, capabilities, memory, counters, trace);
     const has = (name: string): boolean => capabilities.has(name);
     this.#types = [false, has("FSTS"), has("SSTS"), has("NEST"), has("PT"), false, false, false];
@@ -87,7 +99,13 @@ export class DeviceTables {
    * @param pasid `NO_PASID` for a request without one
    * @returns 0 or the fault's code
    */
-  resolve(rootPfn: number, legacy: boolean, source: number, pasid: number, addressType: number): number {
+  resolve(
+    rootPfn: number,
+    legacy: boolean,
+    source: number,
+    pasid: number,
+    addressType: number,
+  ): number {
     if (legacy && pasid !== NO_PASID) return 0x31;
     const code = this.#findContext(rootPfn, legacy, source);
     if (code !== 0) return code;

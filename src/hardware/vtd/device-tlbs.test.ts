@@ -62,15 +62,18 @@ class CachingRig extends EngineRig {
 }
 
 describe("invalidation", () => {
-  test.each(["legacy", "scalable"] as const)("VTD-DTLB-01, VTD-DTLB-03: what a device keeps, in %s mode", (mode) => {
-    const rig = new CachingRig({ mode });
-    expect(rig.loadCached()).toBe("01");
-    rig.move();
-    expect([rig.load(PAGE), rig.loadCached()]).toEqual(["02", "01"]);
-    rig.invalidateDevice();
-    const done = rig.wait();
-    expect([done(), rig.loadCached()]).toEqual([true, "02"]);
-  });
+  test.each(["legacy", "scalable"] as const)(
+    "VTD-DTLB-01, VTD-DTLB-03: what a device keeps, in %s mode",
+    (mode) => {
+      const rig = new CachingRig({ mode });
+      expect(rig.loadCached()).toBe("01");
+      rig.move();
+      expect([rig.load(PAGE), rig.loadCached()]).toEqual(["02", "01"]);
+      rig.invalidateDevice();
+      const done = rig.wait();
+      expect([done(), rig.loadCached()]).toEqual([true, "02"]);
+    },
+  );
 
   test("VTD-DTLB-02: the range, and requests without a PASID alone", () => {
     const seen = (more: Parameters<CachingRig["invalidateDevice"]>[0]) => {
@@ -94,7 +97,12 @@ describe("invalidation", () => {
       const rig = new CachingRig();
       for (const pasid of [undefined, 5, 6]) rig.loadCached(pasid);
       rig.move();
-      rig.submit(8, PASID_DEVICE_TLB_DESCRIPTOR, { SID: rig.source, PASID: 5, ADDR: PAGE, ...values });
+      rig.submit(8, PASID_DEVICE_TLB_DESCRIPTOR, {
+        SID: rig.source,
+        PASID: 5,
+        ADDR: PAGE,
+        ...values,
+      });
       return [undefined, 5, 6].map((pasid) => rig.loadCached(pasid));
     };
     expect(seen({})).toEqual(["01", "02", "01"]);
@@ -116,7 +124,11 @@ describe("invalidation", () => {
 
   test("VTD-DTLB-10: a unit without device TLBs", () => {
     const DT = 1n << 2n;
-    const capabilities = createCapabilities({ cap: SERVER.cap, ecap: SERVER.ecap & ~DT, hostAddressWidth: 52 });
+    const capabilities = createCapabilities({
+      cap: SERVER.cap,
+      ecap: SERVER.ecap & ~DT,
+      hostAddressWidth: 52,
+    });
     for (const type of [3, 8]) {
       const rig = new EngineRig({ capabilities });
       rig.submit(type, DEVICE_TLB_DESCRIPTOR, {});

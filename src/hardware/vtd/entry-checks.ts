@@ -52,4 +52,5 @@ export const tableIndex = (level: number, hi: number, lo: number): number => {
 };
 
 /** Whether the page at `(hi, lo)` is in FEE0_0000 to FEEF_FFFF, where interrupts go. */
-export const inInterruptRange = (hi: number, lo: number): boolean => hi === 0 && lo >>> 20 === 0xfee;
+export const inInterruptRange = (hi: number, lo: number): boolean =>
+  hi === 0 && lo >>> 20 === 0xfee;

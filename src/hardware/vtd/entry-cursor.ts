@@ -97,7 +97,12 @@ export class EntryCursor {
       this.lo = lo | bits;
       this.#counters.flagUpdates++;
       if (this.#trace.enabled) {
-        this.#trace.emit(FLAGS_SET, { stage: this.stage, level: this.level, address: this.address, bits });
+        this.#trace.emit(FLAGS_SET, {
+          stage: this.stage,
+          level: this.level,
+          address: this.address,
+          bits,
+        });
       }
       return 0;
     }

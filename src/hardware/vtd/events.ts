@@ -23,14 +23,20 @@ export const ENTRY_READ = defineEvent<{
 }>("vtd.entry-read");
 
 /** Accessed, dirty or extended-accessed flags were set in a page-table entry. */
-export const FLAGS_SET = defineEvent<{ stage: 1 | 2; level: number; address: bigint; bits: number }>(
-  "vtd.flags-set",
-);
+export const FLAGS_SET = defineEvent<{
+  stage: 1 | 2;
+  level: number;
+  address: bigint;
+  bits: number;
+}>("vtd.flags-set");
 
 /** A request found its translation in the IOTLB. */
-export const IOTLB_HIT = defineEvent<{ source: number; pasid: number | undefined; iova: bigint; address: bigint }>(
-  "vtd.iotlb-hit",
-);
+export const IOTLB_HIT = defineEvent<{
+  source: number;
+  pasid: number | undefined;
+  iova: bigint;
+  address: bigint;
+}>("vtd.iotlb-hit");
 
 /** A request was translated by a walk, or without one. */
 export const TRANSLATED = defineEvent<{
@@ -67,9 +73,9 @@ export const DESCRIPTOR_FETCHED = defineEvent<{ address: bigint; words: readonly
 );
 
 /** An invalidation wait has completed. */
-export const WAIT_COMPLETED = defineEvent<{ status: { address: bigint; data: number } | undefined }>(
-  "vtd.wait-completed",
-);
+export const WAIT_COMPLETED = defineEvent<{
+  status: { address: bigint; data: number } | undefined;
+}>("vtd.wait-completed");
 
 /** Software has written a register. */
 export const REGISTER_WRITTEN = defineEvent<{ offset: number; width: number; value: bigint }>(

@@ -1,5 +1,5 @@
-import type { Fabric, InterruptPort } from "../pci/index.ts";
 import { decodeCompatibleMessage, type InterruptSink } from "../interrupt/message.ts";
+import type { Fabric, InterruptPort } from "../pci/index.ts";
 import type { DeviceTlbs } from "./device-tlbs.ts";
 import { RemappingUnit, type RemappingUnitOptions } from "./remapping-unit.ts";
 

@@ -27,7 +27,12 @@ describe("fault records", () => {
       rig.write32(0x34, 0x7f);
     };
     rig.port.write(0x9123n, Uint8Array.of(1));
-    expect(rig.record()).toMatchObject({ code: 0x79, source: SOURCE, address: 0x9000n, pending: true });
+    expect(rig.record()).toMatchObject({
+      code: 0x79,
+      source: SOURCE,
+      address: 0x9000n,
+      pending: true,
+    });
     expect(rig.record().high).toBe((1n << 63n) | (0x79n << 32n) | BigInt(SOURCE));
     expect(rig.read32(0x34)).toBe(2);
     clear();
@@ -54,7 +59,9 @@ describe("fault records", () => {
     rig.read(0xa000n);
     rig.port.write(0xb000n, Uint8Array.of(1));
     expect([rig.record(0), rig.record(1).pending, rig.read32(0x34)]).toEqual([
-      expect.objectContaining({ address: 0x9000n, pending: true }), false, 2,
+      expect.objectContaining({ address: 0x9000n, pending: true }),
+      false,
+      2,
     ]);
   });
 
@@ -88,7 +95,11 @@ describe("fault records", () => {
     expect([answer.ok, rig.record().pending]).toEqual([false, false]);
     rig.write64(0x20, 0xc00n);
     rig.command(30);
-    expect([rig.read(0x7000n), rig.record().pending, rig.read32(0x34)]).toEqual([undefined, false, 0]);
+    expect([rig.read(0x7000n), rig.record().pending, rig.read32(0x34)]).toEqual([
+      undefined,
+      false,
+      0,
+    ]);
   });
 
   test("VTD-REC-05: F and PPF", () => {

@@ -40,7 +40,12 @@ export interface VtdFault extends DmaFault {
   /** The request's PASID; `undefined` when it came without one. */
   readonly pasid: number | undefined;
   readonly address: Iova;
-  readonly access: { readonly read: boolean; readonly write: boolean; readonly execute: boolean; readonly privileged: boolean };
+  readonly access: {
+    readonly read: boolean;
+    readonly write: boolean;
+    readonly execute: boolean;
+    readonly privileged: boolean;
+  };
   /** The stage that refused; 0 before any page table was reached. */
   readonly stage: 0 | 1 | 2;
   /** The level of the paging entry, 0 the leaf; `undefined` where none was involved. */
@@ -89,7 +94,14 @@ const silenceOf = (reason: FaultReason, request: DmaRequest, fpd: boolean): Sile
 /** Makes the value for the refusal of `request` with the reason `code` at `site`. */
 export const createFault = (code: number, request: DmaRequest, site: FaultSite): VtdFault => {
   const reason = FAULT_REASONS.get(code)!;
-  return faultOf(request, site, code, `fault ${hex(code)}`, reason, silenceOf(reason, request, site.fpd));
+  return faultOf(
+    request,
+    site,
+    code,
+    `fault ${hex(code)}`,
+    reason,
+    silenceOf(reason, request, site.fpd),
+  );
 };
 
 /** Makes the value for a refusal that has no reason code and is never recorded. */

@@ -11,7 +11,10 @@ import { TranslationUnit } from "./unit.ts";
 const TARGET = 0x20_0000n;
 const LEAF = 0x67n;
 
-const withFields = (cap: Partial<Record<keyof typeof CAP.fields, number>>, ecap: Partial<Record<keyof typeof ECAP.fields, number>>): Capabilities =>
+const withFields = (
+  cap: Partial<Record<keyof typeof CAP.fields, number>>,
+  ecap: Partial<Record<keyof typeof ECAP.fields, number>>,
+): Capabilities =>
   createCapabilities({
     cap: CAP.encode({ ...CAP.decode([SERVER.cap]), ...cap })[0]!,
     ecap: ECAP.encode({ ...ECAP.decode([SERVER.ecap]), ...ecap })[0]!,
@@ -53,7 +56,9 @@ describe("first stage", () => {
       rig.mapFirst(root, low, TARGET | LEAF, 0, levels);
       rig.mapFirst(root, high, (TARGET + 0x1000n) | LEAF, 0, levels);
       rig.mapFirst(root, ~0n & (2n ** 64n - 0x1000n), (TARGET + 0x2000n) | LEAF, 0, levels);
-      [0x11, 0x22, 0x33].forEach((value, i) => rig.memory.write8(TARGET + BigInt(i) * 0x1000n, value));
+      for (const [i, value] of [0x11, 0x22, 0x33].entries()) {
+        rig.memory.write8(TARGET + BigInt(i) * 0x1000n, value);
+      }
       expect(read(low)).toBe(0x11);
       expect(read(high)).toBe(0x22);
       rig.memory.write8(TARGET + 0x2fffn, 0x44);
@@ -190,7 +195,12 @@ describe("first stage", () => {
     const refused = firstStage();
     const entries = refused.rig.map(refused.root, 4, 0x7000n, TARGET | 5n, 0, 7n);
     expect(codeOf(refused.write(0x7000n))).toBe("85");
-    expect(entries.map((entry) => refused.rig.peek(entry) & 0x60n)).toEqual([0n, 0x20n, 0x20n, 0x20n]);
+    expect(entries.map((entry) => refused.rig.peek(entry) & 0x60n)).toEqual([
+      0n,
+      0x20n,
+      0x20n,
+      0x20n,
+    ]);
   });
 
   test("VTD-FS-08: an update that is needed while walks are not snooped", () => {
@@ -226,7 +236,15 @@ describe("first stage", () => {
       unit.setTranslation(true);
       return unit;
     };
-    const readOnly = { ...plain, bankToWrite: () => ({ firstPfn: 0, frames: 0, words: new Int32Array(0), bytes: new Uint8Array(0) }) };
+    const readOnly = {
+      ...plain,
+      bankToWrite: () => ({
+        firstPfn: 0,
+        frames: 0,
+        words: new Int32Array(0),
+        bytes: new Uint8Array(0),
+      }),
+    };
     expect(unitOver(new PhysicalMemory([readOnly])).translate(request)).toBe(false);
     expect(request.fault?.code).toBe(0x91);
 

@@ -1,8 +1,13 @@
 import { entryFrame, frameHigh, frameLow, frameOf } from "../../bits/halves.ts";
 import { WORDS_LG2 } from "../../memory/bank.ts";
 import { EXECUTE, PRIVILEGED, READ, WRITE } from "../pci/dma-request.ts";
+import {
+  type EntryChecks,
+  firstStageChecks,
+  inInterruptRange,
+  tableIndex,
+} from "./entry-checks.ts";
 import { CHANGED, EntryCursor, MAX_RETRIES } from "./entry-cursor.ts";
-import { type EntryChecks, firstStageChecks, inInterruptRange, tableIndex } from "./entry-checks.ts";
 import { firstStageRights, UNCHECKED_WRITE, withoutOptionalWrite } from "./rights.ts";
 import type { SecondStage } from "./second-stage.ts";
 import { StructureCache } from "./structure-cache.ts";
@@ -66,7 +71,14 @@ export class FirstStage {
    * @param access as in `DmaRequest`, and `OPTIONAL_WRITE`
    * @returns 0 or the fault's code
    */
-  translate(tag: number, secondTag: number, target: Target, hi: number, lo: number, access: number): number {
+  translate(
+    tag: number,
+    secondTag: number,
+    target: Target,
+    hi: number,
+    lo: number,
+    access: number,
+  ): number {
     this.cursor.clear();
     this.refusing = this.cursor;
     const signBits = hi >> (target.firstStageLevels === 5 ? 24 : 15);
@@ -80,7 +92,14 @@ export class FirstStage {
     return code;
   }
 
-  #walk(tag: number, target: Target, hi: number, lo: number, access: number, useKnown: boolean): number {
+  #walk(
+    tag: number,
+    target: Target,
+    hi: number,
+    lo: number,
+    access: number,
+    useKnown: boolean,
+  ): number {
     const { cursor, structures } = this;
     const { tableHi, tableLo } = this.#checks;
     const nested = target.type === NESTED;
@@ -129,7 +148,7 @@ export class FirstStage {
       }
       if (code !== 0) return code;
       rights = (rights & (entryLo | EXECUTE_DISABLE)) | executeDisable(entryHi);
-      if (isLeaf) return this.#finish(target, hi, lo, access, rights);
+      if (isLeaf) return this.#finish(target, lo, access, rights);
       // 3. Mark it accessed and go down.
       if (mustMark) {
         const marked = this.#mark(target, wanted);
@@ -158,7 +177,7 @@ export class FirstStage {
   }
 
   /** What remains to be done at the leaf under the cursor. */
-  #finish(target: Target, hi: number, lo: number, asked: number, rights: number): number {
+  #finish(target: Target, lo: number, asked: number, rights: number): number {
     const { cursor } = this;
     const { level, hi: entryHi, lo: entryLo } = cursor;
     if (((entryLo & this.#checks.leafLo[level]!) | (entryHi & this.#checks.leafHi[level]!)) !== 0) {
@@ -226,4 +245,3 @@ export class FirstStage {
     return code;
   }
 }
-

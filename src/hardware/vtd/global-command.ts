@@ -54,7 +54,9 @@ export class GlobalCommand {
   #setRootTable(): void {
     const registers = this.#registers;
     registers.set(GSTS, "RTPS", 0);
-    this.#targets.setRootTable(registers.get(RTADDR, "RTA") | (registers.get(RTADDR, "TTM") << 10n));
+    this.#targets.setRootTable(
+      registers.get(RTADDR, "RTA") | (registers.get(RTADDR, "TTM") << 10n),
+    );
     registers.set(GSTS, "RTPS", 1);
   }
 

@@ -7,14 +7,22 @@ import type { TranslationUnit } from "./unit.ts";
 /** A unit's state as plain data. Addresses are hexadecimal strings. */
 export interface UnitInspection {
   readonly schema: "softiommu/vtd-unit@1";
-  readonly capabilities: { readonly cap: string; readonly ecap: string; readonly hostAddressWidth: number };
+  readonly capabilities: {
+    readonly cap: string;
+    readonly ecap: string;
+    readonly hostAddressWidth: number;
+  };
   readonly enabled: boolean;
   readonly rootTableAddress: string;
   readonly counters: Readonly<Record<string, number>>;
   readonly caches: {
     /** Requester IDs with a cached context entry. */
     readonly contexts: readonly number[];
-    readonly pasids: readonly { readonly source: number; readonly pasid: number; readonly domain: number }[];
+    readonly pasids: readonly {
+      readonly source: number;
+      readonly pasid: number;
+      readonly domain: number;
+    }[];
     /** Cached translations by page size. */
     readonly iotlb: { readonly "4K": number; readonly "2M": number; readonly "1G": number };
   };

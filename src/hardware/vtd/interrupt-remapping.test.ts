@@ -13,10 +13,7 @@ const ESIRTPS = 1n << 62n;
 
 /** Where an engine's MSI is aimed for `handle`: remappable format. */
 const remappable = (handle: number, shv = false): bigint =>
-  0xfee0_0010n |
-  (BigInt(handle & 0x7fff) << 5n) |
-  (BigInt(handle >> 15) << 2n) |
-  (shv ? 8n : 0n);
+  0xfee0_0010n | (BigInt(handle & 0x7fff) << 5n) | (BigInt(handle >> 15) << 2n) | (shv ? 8n : 0n);
 
 /** A machine whose interrupts are remapped through a table of 2^(S+1) entries. */
 class InterruptRig extends EngineRig {
@@ -80,7 +77,9 @@ describe("messages", () => {
     const rig = new InterruptRig();
     rig.entry(1, {});
     const requests: unknown[] = [];
-    rig.trace.listen("pci.request", ({ payload }) => requests.push((payload as { address: bigint }).address));
+    rig.trace.listen("pci.request", ({ payload }) =>
+      requests.push((payload as { address: bigint }).address),
+    );
     expect(rig.outcome(remappable(1))).toBe("vector 41");
     expect(requests).toEqual([0x1000n]);
     // Anything else there is a memory request, which is refused.
@@ -101,8 +100,22 @@ describe("messages", () => {
     rig.send(0xfee0_0000n | (0x5an << 12n) | 0xcn, 0x8731);
     rig.send(0xfee0_1000n, 0x0042);
     expect(rig.interrupts).toEqual([
-      { vector: 0x31, destination: 0x5a, destinationMode: "logical", redirectionHint: true, deliveryMode: 7, triggerMode: "level" },
-      { vector: 0x42, destination: 1, destinationMode: "physical", redirectionHint: false, deliveryMode: 0, triggerMode: "edge" },
+      {
+        vector: 0x31,
+        destination: 0x5a,
+        destinationMode: "logical",
+        redirectionHint: true,
+        deliveryMode: 7,
+        triggerMode: "level",
+      },
+      {
+        vector: 0x42,
+        destination: 1,
+        destinationMode: "physical",
+        redirectionHint: false,
+        deliveryMode: 0,
+        triggerMode: "edge",
+      },
     ]);
     expect(rig.faults()).toEqual([]);
   });
@@ -114,8 +127,22 @@ describe("messages", () => {
     rig.send(remappable(2), 0x4321);
     rig.send(remappable(3));
     expect(rig.interrupts).toEqual([
-      { vector: 0xfe, destination: 0xab, destinationMode: "logical", redirectionHint: true, deliveryMode: 1, triggerMode: "level" },
-      { vector: 0x31, destination: 1, destinationMode: "physical", redirectionHint: false, deliveryMode: 0, triggerMode: "edge" },
+      {
+        vector: 0xfe,
+        destination: 0xab,
+        destinationMode: "logical",
+        redirectionHint: true,
+        deliveryMode: 1,
+        triggerMode: "level",
+      },
+      {
+        vector: 0x31,
+        destination: 1,
+        destinationMode: "physical",
+        redirectionHint: false,
+        deliveryMode: 0,
+        triggerMode: "edge",
+      },
     ]);
   });
 
@@ -147,7 +174,11 @@ describe("messages", () => {
     rig.entry(1, { DST: 0xfedc_ba98 });
     rig.send(remappable(1));
     expect(rig.interrupts[0]?.destination).toBe(0xfedc_ba98);
-    const narrow = new InterruptRig(createCapabilities({ cap: SERVER.cap, ecap: SERVER.ecap & ~0x10n }), 3, 0x800n);
+    const narrow = new InterruptRig(
+      createCapabilities({ cap: SERVER.cap, ecap: SERVER.ecap & ~0x10n }),
+      3,
+      0x800n,
+    );
     narrow.entry(1, { DST: 0x100 });
     narrow.send(remappable(1));
     expect(narrow.interrupts[0]?.destination).toBe(1);
@@ -170,7 +201,10 @@ describe("faults", () => {
     expect(rig.outcome(remappable(15, true), 1)).toBe("fault 21");
     expect(rig.outcome(remappable(0xffff, true), 0xffff)).toBe("fault 21");
     rig.useTable(rig.table, 0);
-    expect([rig.outcome(remappable(1)), rig.outcome(remappable(2))]).toEqual(["fault 22", "fault 21"]);
+    expect([rig.outcome(remappable(1)), rig.outcome(remappable(2))]).toEqual([
+      "fault 22",
+      "fault 21",
+    ]);
   });
 
   test("VTD-IR-07, VTD-IR-11: an entry not present, silenced by its FPD", () => {
@@ -192,7 +226,14 @@ describe("faults", () => {
   test("VTD-IR-09, VTD-IR-11: reserved bits, silenced by FPD", () => {
     const rig = new InterruptRig();
     const at = rig.table + 16n;
-    for (const [word, bit] of [[0n, 12n], [0n, 15n], [0n, 24n], [0n, 31n], [8n, 20n], [8n, 63n]] as const) {
+    for (const [word, bit] of [
+      [0n, 12n],
+      [0n, 15n],
+      [0n, 24n],
+      [0n, 31n],
+      [8n, 20n],
+      [8n, 63n],
+    ] as const) {
       rig.entry(1, {});
       rig.setBits(at + word, 1n << bit);
       expect(rig.outcome(remappable(1)), `bit ${bit}`).toBe("fault 24");
@@ -219,11 +260,45 @@ describe("faults", () => {
       });
     const sources = [0x0310, 0x0314, 0x0312, 0x0311, 0x0318, 0x0210];
     expect(passes({ SVT: 0, SID: 0x310 }, sources)).toEqual([true, true, true, true, true, true]);
-    expect(passes({ SVT: 1, SID: 0x310 }, sources)).toEqual([true, false, false, false, false, false]);
-    expect(passes({ SVT: 1, SID: 0x310, SQ: 1 }, sources)).toEqual([true, true, false, false, false, false]);
-    expect(passes({ SVT: 1, SID: 0x310, SQ: 2 }, sources)).toEqual([true, true, true, false, false, false]);
-    expect(passes({ SVT: 1, SID: 0x310, SQ: 3 }, sources)).toEqual([true, true, true, true, false, false]);
-    expect(passes({ SVT: 2, SID: 0x0305 }, [0x2ff, 0x300, 0x4ff, 0x5ff, 0x600])).toEqual([false, true, true, true, false]);
+    expect(passes({ SVT: 1, SID: 0x310 }, sources)).toEqual([
+      true,
+      false,
+      false,
+      false,
+      false,
+      false,
+    ]);
+    expect(passes({ SVT: 1, SID: 0x310, SQ: 1 }, sources)).toEqual([
+      true,
+      true,
+      false,
+      false,
+      false,
+      false,
+    ]);
+    expect(passes({ SVT: 1, SID: 0x310, SQ: 2 }, sources)).toEqual([
+      true,
+      true,
+      true,
+      false,
+      false,
+      false,
+    ]);
+    expect(passes({ SVT: 1, SID: 0x310, SQ: 3 }, sources)).toEqual([
+      true,
+      true,
+      true,
+      true,
+      false,
+      false,
+    ]);
+    expect(passes({ SVT: 2, SID: 0x0305 }, [0x2ff, 0x300, 0x4ff, 0x5ff, 0x600])).toEqual([
+      false,
+      true,
+      true,
+      true,
+      false,
+    ]);
     rig.entry(1, { SVT: 1, SID: 0x311 });
     rig.invalidate();
     expect(rig.outcome(remappable(1))).toBe("fault 26");
@@ -240,7 +315,14 @@ describe("faults", () => {
     const rig = new InterruptRig(SERVER, 15);
     rig.fabric.writeMmio(0, rig.bar + 0x800n, 4, 0n);
     rig.start("write", { address: remappable(0x8123), length: 4 });
-    expect(rig.read(FRCD)).toMatchObject({ F: 1n, FR: 0x22n, SID: BigInt(rig.source), T1: 0n, T2: 0n, PP: 0n });
+    expect(rig.read(FRCD)).toMatchObject({
+      F: 1n,
+      FR: 0x22n,
+      SID: BigInt(rig.source),
+      T1: 0n,
+      T2: 0n,
+      PP: 0n,
+    });
     expect(rig.read(FRCD).FI >> 48n).toBe(0x8123n);
     // Unsupported Request, the PCI completion code; not the unit's.
     expect(rig.status()).toBe("01");
@@ -275,7 +357,8 @@ describe("cached entries", () => {
       rig.invalidate(values);
       return indices.filter((index) => rig.outcome(remappable(index)) !== "vector 99");
     };
-    const without = (...fresh: number[]) => [...Array(16).keys()].filter((index) => !fresh.includes(index));
+    const without = (...fresh: number[]) =>
+      [...Array(16).keys()].filter((index) => !fresh.includes(index));
     expect(stale({ G: 1, IIDX: 5 })).toEqual(without(5));
     expect(stale({ G: 1, IIDX: 5, IM: 1 })).toEqual(without(4, 5));
     expect(stale({ G: 1, IIDX: 6, IM: 2 })).toEqual(without(4, 5, 6, 7));
@@ -301,7 +384,11 @@ describe("cached entries", () => {
       return [...seen, rig.outcome(remappable(1))];
     };
     expect(change(SERVER)).toEqual(["vector 41", "vector 99", "vector 9a", "vector 99"]);
-    const plain = createCapabilities({ cap: SERVER.cap & ~ESIRTPS, ecap: SERVER.ecap, hostAddressWidth: 52 });
+    const plain = createCapabilities({
+      cap: SERVER.cap & ~ESIRTPS,
+      ecap: SERVER.ecap,
+      hostAddressWidth: 52,
+    });
     expect(change(plain)).toEqual(["vector 41", "vector 41", "vector 9a", "vector 99"]);
   });
 });

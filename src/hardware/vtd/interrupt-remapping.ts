@@ -44,7 +44,12 @@ export class InterruptRemapping {
   #entries = 0;
   #extended = false;
 
-  constructor(capabilities: Capabilities, memory: PhysicalMemory, counters: Counters, trace: TraceChannel) {
+  constructor(
+    capabilities: Capabilities,
+    memory: PhysicalMemory,
+    counters: Counters,
+    trace: TraceChannel,
+  ) {
     this.#reader = new StructureReader(INTERRUPT_ENTRY, capabilities, memory, counters, trace);
   }
 
@@ -58,7 +63,9 @@ export class InterruptRemapping {
   /** Drops cached entries: 2^`mask` around `index`, or all. */
   invalidate(index: number | undefined, mask: number): void {
     if (index === undefined) this.#cache.clear();
-    else for (const key of this.#cache.keys()) if ((key ^ index) >>> mask === 0) this.#cache.delete(key);
+    else
+      for (const key of this.#cache.keys())
+        if ((key ^ index) >>> mask === 0) this.#cache.delete(key);
   }
 
   /** Puts everything into its reset state: no table, nothing remapped. */
@@ -76,7 +83,8 @@ export class InterruptRemapping {
 
   /** Remaps a message. */
   remap(message: MsiMessage): Remapped {
-    if (!this.enabled) return { ok: true, interrupt: decodeCompatibleMessage(message), index: undefined };
+    if (!this.enabled)
+      return { ok: true, interrupt: decodeCompatibleMessage(message), index: undefined };
     const address = REMAPPABLE_ADDRESS.decode([message.address & 0xffff_ffffn]);
     if (address.FORMAT === 0n) {
       return this.compatible && !this.#extended
@@ -87,7 +95,8 @@ export class InterruptRemapping {
     const withSubhandle = address.SHV === 1n;
     const index = handle + (withSubhandle ? message.data & 0xffff : 0);
     // Without a subhandle the data is not looked at: an I/O APIC leaves its vector there.
-    if (withSubhandle && message.data >>> 16 !== 0) return { ok: false, code: 0x20, index, silenced: false };
+    if (withSubhandle && message.data >>> 16 !== 0)
+      return { ok: false, code: 0x20, index, silenced: false };
     if (index >= this.#entries) return { ok: false, code: 0x21, index, silenced: false };
     return this.#throughEntry(index, message.source);
   }
@@ -126,7 +135,8 @@ export class InterruptRemapping {
         triggerMode: reader.has(fields.TM) ? "level" : "edge",
       },
     };
-    if (this.#cache.size >= MAX_CACHED_ENTRIES) this.#cache.delete(this.#cache.keys().next().value!);
+    if (this.#cache.size >= MAX_CACHED_ENTRIES)
+      this.#cache.delete(this.#cache.keys().next().value!);
     this.#cache.set(index, entry);
     return entry;
   }

@@ -81,7 +81,13 @@ describe("the queue", () => {
     for (const [name, words, info] of bad) {
       const rig = machine();
       rig.submit(UnitRig.wait(1n), words, UnitRig.wait(2n));
-      expect([name, stopped(rig), reason(rig), rig.headAndTail, rig.status()]).toEqual([name, 0x10, info, [1, 3], 1]);
+      expect([name, stopped(rig), reason(rig), rig.headAndTail, rig.status()]).toEqual([
+        name,
+        0x10,
+        info,
+        [1, 3],
+        1,
+      ]);
     }
     const beyond = machine();
     beyond.write64(0x88, 4096n);
@@ -103,7 +109,13 @@ describe("the queue", () => {
     expect([stopped(rig), rig.headAndTail, rig.status()]).toEqual([0x10, [0, 2], 0]);
     rig.poke(QUEUE, ...UnitRig.wait(1n, 0x20n, 1n));
     rig.write32(0x34, 0x10);
-    expect([stopped(rig), reason(rig), rig.headAndTail, rig.status(1n), rig.status()]).toEqual([0, 0n, [2, 2], 1, 2]);
+    expect([stopped(rig), reason(rig), rig.headAndTail, rig.status(1n), rig.status()]).toEqual([
+      0,
+      0n,
+      [2, 2],
+      1,
+      2,
+    ]);
   });
 
   test("VTD-QI-05: waits write their status and raise their event", () => {
@@ -111,7 +123,12 @@ describe("the queue", () => {
     rig.write32(0xa4, 0x41);
     rig.write32(0xa8, 0xfee0_3000);
     rig.submit(UnitRig.wait(0xdead_beefn, 0x30n));
-    expect([rig.status(), rig.memory.read32(STATUS + 4n), rig.read32(0x9c), rig.interrupts]).toEqual([0xdead_beef, 0, 1, []]);
+    expect([
+      rig.status(),
+      rig.memory.read32(STATUS + 4n),
+      rig.read32(0x9c),
+      rig.interrupts,
+    ]).toEqual([0xdead_beef, 0, 1, []]);
     expect(rig.read32(0xa0)).toBe(0xc000_0000);
     rig.write32(0xa0, 0);
     expect(rig.interrupts).toMatchObject([{ vector: 0x41, destination: 3 }]);
@@ -127,7 +144,12 @@ describe("the queue", () => {
       const rig = machine();
       const owed: (() => void)[] = [];
       rig.unit.subscribe({ invalidated: (_, done) => owed.push(done) });
-      rig.submit(iotlbDomain(1n), UnitRig.wait(1n, 0x20n | fence), iotlbDomain(2n), UnitRig.wait(2n, 0x20n, 1n));
+      rig.submit(
+        iotlbDomain(1n),
+        UnitRig.wait(1n, 0x20n | fence),
+        iotlbDomain(2n),
+        UnitRig.wait(2n, 0x20n, 1n),
+      );
       expect([owed.length, rig.status(), rig.headAndTail]).toEqual(
         fence === 0n ? [2, 0, [4, 4]] : [1, 0, [2, 4]],
       );
@@ -183,7 +205,11 @@ describe("the queue", () => {
     rig.submit([2n | (3n << 4n) | (1n << 16n), 0x40n | PAGE], UnitRig.wait(7n));
     expect([rig.status(), rig.headAndTail]).toEqual([0, [2, 2]]);
     expect(told).toEqual([
-      { kind: "iotlb", drain: false, what: { granularity: "page", domain: 1, address: PAGE, mask: 0, hint: true } },
+      {
+        kind: "iotlb",
+        drain: false,
+        what: { granularity: "page", domain: 1, address: PAGE, mask: 0, hint: true },
+      },
     ]);
     owed[0]!();
     expect(rig.status()).toBe(7);
@@ -210,7 +236,7 @@ describe("the queue", () => {
   });
 
   test("VTD-QI-10: each type invalidates its own, as DMA sees it", () => {
-    const after = (...descriptors: bigint[][]) => {
+    const found = (...descriptors: bigint[][]) => {
       const rig = machine();
       expect([rig.read(PAGE), rig.read(PAGE, 5)]).toEqual([0xaa, 0xaa]);
       rig.mapSecond(B);
@@ -219,14 +245,14 @@ describe("the queue", () => {
       expect(rig.status()).toBe(1);
       return [rig.read(PAGE), rig.read(PAGE, 5)];
     };
-    expect(after()).toEqual([0xaa, 0xaa]);
-    expect(after([2n | (1n << 4n)])).toEqual([0xbb, 0xbb]);
-    expect(after(iotlbDomain(1n))).toEqual([0xbb, 0xaa]);
-    expect(after([2n | (3n << 4n) | (1n << 16n), PAGE])).toEqual([0xbb, 0xaa]);
-    expect(after([2n | (3n << 4n) | (1n << 16n), 0x8000n])).toEqual([0xaa, 0xaa]);
-    expect(after([6n | (2n << 4n) | (2n << 16n) | (5n << 32n)])).toEqual([0xaa, 0xbb]);
-    expect(after([6n | (3n << 4n) | (2n << 16n) | (5n << 32n), PAGE])).toEqual([0xaa, 0xbb]);
-    expect(after([6n | (3n << 4n) | (2n << 16n) | (5n << 32n), 0x9000n])).toEqual([0xaa, 0xaa]);
+    expect(found()).toEqual([0xaa, 0xaa]);
+    expect(found([2n | (1n << 4n)])).toEqual([0xbb, 0xbb]);
+    expect(found(iotlbDomain(1n))).toEqual([0xbb, 0xaa]);
+    expect(found([2n | (3n << 4n) | (1n << 16n), PAGE])).toEqual([0xbb, 0xaa]);
+    expect(found([2n | (3n << 4n) | (1n << 16n), 0x8000n])).toEqual([0xaa, 0xaa]);
+    expect(found([6n | (2n << 4n) | (2n << 16n) | (5n << 32n)])).toEqual([0xaa, 0xbb]);
+    expect(found([6n | (3n << 4n) | (2n << 16n) | (5n << 32n), PAGE])).toEqual([0xaa, 0xbb]);
+    expect(found([6n | (3n << 4n) | (2n << 16n) | (5n << 32n), 0x9000n])).toEqual([0xaa, 0xaa]);
     const structures = (...descriptors: bigint[][]) => {
       const rig = machine();
       expect([rig.read(PAGE), rig.read(PAGE, 5)]).toEqual([0xaa, 0xaa]);

@@ -57,7 +57,8 @@ export class Invalidator {
     } else {
       // A scalable context has no domain, so that one by domain must take them all.
       contexts?.drop(
-        (line) => what.granularity === "global" || !line.legacy || line.target.domain === what.domain,
+        (line) =>
+          what.granularity === "global" || !line.legacy || line.target.domain === what.domain,
       );
     }
     this.#bindings.clear();

@@ -10,7 +10,9 @@ import { SERVER, SERVER_ERRATUM_772415 } from "./profiles.ts";
 const GUEST = 0x800_0000n;
 const LEAF = 0x67n;
 
-const nested = (options: { capabilities?: Capabilities; values?: Record<string, number>; leafBits?: bigint } = {}) => {
+const nested = (
+  options: { capabilities?: Capabilities; values?: Record<string, number>; leafBits?: bigint } = {},
+) => {
   const rig = new VtdRig({ capabilities: options.capabilities ?? SERVER, mode: "scalable" });
   const second = rig.page();
   const leafBits = options.leafBits ?? 3n;
@@ -34,7 +36,8 @@ const nested = (options: { capabilities?: Capabilities; values?: Record<string, 
     tables[3 - level]! + ((address >> BigInt(12 + 9 * level)) & 0x1ffn) * 8n + GUEST;
   /** Writes the first-stage entries for `address`: a 4 KiB page at guest `to`. */
   const mapFirst = (address: bigint, to: bigint, leaf = LEAF, table = 0x27n): void => {
-    for (let level = 3; level > 0; level--) rig.poke(entryOf(level, address), tables[4 - level]! | table);
+    for (let level = 3; level > 0; level--)
+      rig.poke(entryOf(level, address), tables[4 - level]! | table);
     rig.poke(entryOf(0, address), to | leaf);
   };
   rig.pasidEntry({ PGTT: 3, FSPTPTR: tables[0]!, SSPTPTR: second, PWSNP: 1, ...options.values }, 9);
@@ -183,10 +186,14 @@ describe("nested", () => {
       const second = rig.page();
       const first = 0x40_0000n;
       rig.context({ PASIDE: 1 });
-      for (let page = first; page <= first + 0x6000n; page += 0x1000n) rig.map(second, m, page, page | 3n);
+      for (let page = first; page <= first + 0x6000n; page += 0x1000n)
+        rig.map(second, m, page, page | 3n);
       for (let level = n - 1; level >= 0; level--) {
         const table = first + BigInt(n - 1 - level) * 0x1000n;
-        rig.poke(table + ((PAGE >> BigInt(12 + 9 * level)) & 0x1ffn) * 8n, (table + 0x1000n) | LEAF);
+        rig.poke(
+          table + ((PAGE >> BigInt(12 + 9 * level)) & 0x1ffn) * 8n,
+          (table + 0x1000n) | LEAF,
+        );
       }
       rig.pasidEntry({ PGTT: 3, FSPM: n - 4, AW: m - 2, FSPTPTR: first, SSPTPTR: second }, 9);
       expect(rig.read(PAGE, 9)).not.toBeInstanceOf(Object);

@@ -1,8 +1,8 @@
 import { fromHalves } from "../../bits/halves.ts";
 import type { PhysicalMemory } from "../../memory/physical-memory.ts";
 import { defineLayout } from "../../struct/layout.ts";
-import { NO_PASID } from "../pci/dma-request.ts";
 import type { PageRequest } from "../pci/ats.ts";
+import { NO_PASID } from "../pci/dma-request.ts";
 import type { EventMessage } from "./event-message.ts";
 import type { RegisterFile } from "./register-file.ts";
 import { PQA, PQH, PQT, PRS } from "./spec/registers.ts";

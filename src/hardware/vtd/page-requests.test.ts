@@ -2,8 +2,8 @@ import { describe, expect, test } from "vitest";
 import { type Command, EngineRig } from "../../../test/engine-rig.ts";
 import { NOWHERE } from "../../../test/vtd-tables.ts";
 import { PAGE_REQUEST_CAPABILITY } from "../pci/index.ts";
-import { PAGE_REQUEST_DESCRIPTOR } from "./page-request-queue.ts";
 import { createCapabilities } from "./capabilities.ts";
+import { PAGE_REQUEST_DESCRIPTOR } from "./page-request-queue.ts";
 import { SERVER } from "./profiles.ts";
 import { PAGE_GROUP_RESPONSE_DESCRIPTOR } from "./spec/descriptors.ts";
 import { FRCD, PEADDR, PECTL, PEDATA, PEUADDR, PQA, PQH, PQT, PRS } from "./spec/registers.ts";
@@ -75,7 +75,17 @@ describe("page request queue", () => {
     expect(rig.ask(LAST, null)).toBe("busy");
     const base = { TYPE: 1n, RID: BigInt(rig.source), R: 1n };
     expect(rig.take()).toEqual([
-      { ...base, PP: 1n, PASID: 5n, EXR: 0n, PMR: 0n, W: 1n, LPIG: 0n, PRGI: 0x1fen, ADDR: 0x7fff_ffff_f000n },
+      {
+        ...base,
+        PP: 1n,
+        PASID: 5n,
+        EXR: 0n,
+        PMR: 0n,
+        W: 1n,
+        LPIG: 0n,
+        PRGI: 0x1fen,
+        ADDR: 0x7fff_ffff_f000n,
+      },
       { ...base, PP: 1n, PASID: 5n, EXR: 1n, PMR: 1n, W: 0n, LPIG: 0n, PRGI: 3n, ADDR: PAGE },
       { ...base, PP: 0n, PASID: 0n, EXR: 0n, PMR: 0n, W: 0n, LPIG: 1n, PRGI: 9n, ADDR: PAGE },
     ]);
@@ -173,7 +183,10 @@ describe("refusals", () => {
   });
 
   test("VTD-PRQ-06, VTD-PRQ-07: what the context entry refuses", () => {
-    const outcome = (context: Parameters<PageRig["context"]>[0], pasid: number | null = 5): string => {
+    const outcome = (
+      context: Parameters<PageRig["context"]>[0],
+      pasid: number | null = 5,
+    ): string => {
       const rig = new PageRig();
       rig.context(context);
       rig.flush();
@@ -242,9 +255,17 @@ describe("from request to response", () => {
   test("VTD-PRQ-10: invalid, failure, and answers that nobody waits for", () => {
     const rig = new PageRig();
     const { config } = rig.engine.function;
-    const flag = (name: "responseFailure" | "unexpectedGroupIndex") => config.get(PAGE_REQUEST_CAPABILITY.layout, name);
+    const flag = (name: "responseFailure" | "unexpectedGroupIndex") =>
+      config.get(PAGE_REQUEST_CAPABILITY.layout, name);
     const answer = (values: Parameters<typeof PAGE_GROUP_RESPONSE_DESCRIPTOR.encode>[0]) =>
-      rig.submit(9, PAGE_GROUP_RESPONSE_DESCRIPTOR, { PP: 1, PASID: 5, RID: rig.source, LPIG: 1, PRGI: 9, ...values });
+      rig.submit(9, PAGE_GROUP_RESPONSE_DESCRIPTOR, {
+        PP: 1,
+        PASID: 5,
+        RID: rig.source,
+        LPIG: 1,
+        PRGI: 9,
+        ...values,
+      });
     rig.ask(LAST);
     answer({ PRGI: 8 });
     answer({ PASID: 6 });
@@ -276,7 +297,11 @@ describe("from request to response", () => {
 
   test("VTD-PRQ-06: a unit without page requests", () => {
     const PRS_BIT = 1n << 29n;
-    const capabilities = createCapabilities({ cap: SERVER.cap, ecap: SERVER.ecap & ~PRS_BIT, hostAddressWidth: 52 });
+    const capabilities = createCapabilities({
+      cap: SERVER.cap,
+      ecap: SERVER.ecap & ~PRS_BIT,
+      hostAddressWidth: 52,
+    });
     const rig = new PageRig({ capabilities });
     expect(rig.ask(LAST, null)).toBe("01");
     expect(rig.take()).toEqual([]);

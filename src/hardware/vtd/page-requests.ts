@@ -1,10 +1,10 @@
 import type { TraceChannel } from "../../trace/channel.ts";
 import {
+  PAGE_RESPONSE_INVALID_REQUEST,
+  PAGE_RESPONSE_SUCCESS,
   type PageGroupResponse,
   type PageRequest,
   type PageRequestOutcome,
-  PAGE_RESPONSE_INVALID_REQUEST,
-  PAGE_RESPONSE_SUCCESS,
 } from "../pci/ats.ts";
 import { NO_PASID } from "../pci/dma-request.ts";
 import { PAGE_REQUESTED } from "./events.ts";

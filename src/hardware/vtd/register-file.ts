@@ -82,7 +82,8 @@ export class RegisterFile {
 
   /** Writes the low `width` bytes of `value` at `offset`, then tells the registers they touch, in their order. */
   write(offset: number, width: RegisterWidth, value: bigint): void {
-    for (let i = 0; i < width; i++) this.#writeByte(offset + i, Number((value >> BigInt(8 * i)) & 0xffn));
+    for (let i = 0; i < width; i++)
+      this.#writeByte(offset + i, Number((value >> BigInt(8 * i)) & 0xffn));
     for (const row of this.#placed) {
       if (offset + width <= row.offset || row.offset + row.bytes <= offset) continue;
       const shift = BigInt(8 * (offset - row.offset));

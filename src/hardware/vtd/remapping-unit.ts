@@ -2,8 +2,14 @@ import { fromHalves } from "../../bits/halves.ts";
 import type { PhysicalMemory } from "../../memory/physical-memory.ts";
 import { TraceChannel } from "../../trace/channel.ts";
 import type { InterruptSink, MsiMessage } from "../interrupt/message.ts";
-import { type DmaRequest, READ, type Translator, TRANSLATION_REQUEST, WRITE } from "../pci/dma-request.ts";
 import type { PageGroupResponse, PageRequest, PageRequestOutcome } from "../pci/ats.ts";
+import {
+  type DmaRequest,
+  READ,
+  TRANSLATION_REQUEST,
+  type Translator,
+  WRITE,
+} from "../pci/dma-request.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { CacheSizes } from "./cache-sizes.ts";
 import type { Capabilities } from "./capabilities.ts";
@@ -14,8 +20,8 @@ import { createSilentFault, type VtdFault } from "./fault.ts";
 import { FaultRecording } from "./fault-recording.ts";
 import { GlobalCommand } from "./global-command.ts";
 import { InterruptRemapping } from "./interrupt-remapping.ts";
-import { InvalidationDispatch } from "./invalidation-dispatch.ts";
 import type { InvalidationSubscriber } from "./invalidation.ts";
+import { InvalidationDispatch } from "./invalidation-dispatch.ts";
 import { InvalidationQueue, type QueueOwner } from "./invalidation-queue.ts";
 import { interruptInfo, PageRequestQueue } from "./page-request-queue.ts";
 import { PageRequests } from "./page-requests.ts";
@@ -83,8 +89,18 @@ export class RemappingUnit implements Translator {
     });
     const registers = new RegisterFile(capabilities);
     this.#registers = registers;
-    const event = (control: typeof spec.FECTL, data: typeof spec.FEDATA, address: typeof spec.FEADDR, upper: typeof spec.FEUADDR) =>
-      new EventMessage(registers, { control, data, address, upper }, interrupts, options.source ?? 0);
+    const event = (
+      control: typeof spec.FECTL,
+      data: typeof spec.FEDATA,
+      address: typeof spec.FEADDR,
+      upper: typeof spec.FEUADDR,
+    ) =>
+      new EventMessage(
+        registers,
+        { control, data, address, upper },
+        interrupts,
+        options.source ?? 0,
+      );
     const records = Number((capabilities.cap >> 40n) & 0xffn) + 1;
     this.#faults = new FaultRecording(
       registers,
@@ -92,7 +108,12 @@ export class RemappingUnit implements Translator {
       records,
     );
     this.#completion = event(spec.IECTL, spec.IEDATA, spec.IEADDR, spec.IEUADDR);
-    this.#remapping = new InterruptRemapping(capabilities, memory, this.translation.counters, this.trace);
+    this.#remapping = new InterruptRemapping(
+      capabilities,
+      memory,
+      this.translation.counters,
+      this.trace,
+    );
     this.#protected = new ProtectedMemory(registers);
     this.#devices = new DeviceTlbInvalidation(options.deviceTlbs, options.clock, (failure) => {
       this.#faults.queueFailed(failure);
@@ -117,10 +138,14 @@ export class RemappingUnit implements Translator {
       trace: this.trace,
     });
     this.#queue = this.#createQueue(memory);
-    this.#registerInvalidation = new RegisterInvalidation(registers, capabilities, (invalidation, done) => {
-      this.#dispatch.perform(invalidation);
-      this.#work.wait(done);
-    });
+    this.#registerInvalidation = new RegisterInvalidation(
+      registers,
+      capabilities,
+      (invalidation, done) => {
+        this.#dispatch.perform(invalidation);
+        this.#work.wait(done);
+      },
+    );
     this.#connect();
   }
 
@@ -136,7 +161,14 @@ export class RemappingUnit implements Translator {
       isStopped: () => this.#isQueueStopped(),
       isScalable: () => ((this.translation.rootTableAddress >> 10n) & 3n) === BigInt(TTM_SCALABLE),
     };
-    return new InvalidationQueue(registers, memory, this.capabilities, this.#work, owner, this.trace);
+    return new InvalidationQueue(
+      registers,
+      memory,
+      this.capabilities,
+      this.#work,
+      owner,
+      this.trace,
+    );
   }
 
   #connect(): void {
@@ -202,7 +234,8 @@ export class RemappingUnit implements Translator {
   #recordFault(fault: VtdFault, request: DmaRequest): void {
     if (fault.silenced !== undefined) return;
     const both = READ | WRITE;
-    const isAtomic = (request.access & both) === both && request.addressType !== TRANSLATION_REQUEST;
+    const isAtomic =
+      (request.access & both) === both && request.addressType !== TRANSLATION_REQUEST;
     this.#faults.record({
       source: fault.source,
       info: fault.address & ~0xfffn,

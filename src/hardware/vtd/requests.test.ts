@@ -32,7 +32,11 @@ describe("requests", () => {
         rig.pasidEntry({ PGTT: 2, SSPTPTR: root }, 1);
       }
       const code = mode === "legacy" ? "0e" : "87";
-      expect([rig.read(0xfef0_0000n), codeOf(rig.read(0xfeef_ffffn)), codeOf(rig.write(0xfee0_0000n))]).toEqual([0, code, code]);
+      expect([
+        rig.read(0xfef0_0000n),
+        codeOf(rig.read(0xfeef_ffffn)),
+        codeOf(rig.write(0xfee0_0000n)),
+      ]).toEqual([0, code, code]);
       if (mode === "scalable") expect(rig.read(0xfee0_0000n, 1)).toBe(0);
       expect(codeOf(rig.read(0xfee0_0000n))).toBe(code);
     }
@@ -40,7 +44,9 @@ describe("requests", () => {
 
   test("VTD-REQ-02: a translated request goes to its own address", () => {
     const { rig } = rigWith(TARGET | 3n);
-    expect(rig.port.transfer(0x5123n, Uint8Array.of(0x99), WRITE, NO_PASID, TRANSLATED)).toEqual({ ok: true });
+    expect(rig.port.transfer(0x5123n, Uint8Array.of(0x99), WRITE, NO_PASID, TRANSLATED)).toEqual({
+      ok: true,
+    });
     expect(rig.memory.read8(0x5123n)).toBe(0x99);
   });
 
@@ -48,7 +54,9 @@ describe("requests", () => {
     const ask = (leaf: bigint, access: number) => {
       const { rig } = rigWith(leaf);
       const answer = rig.port.requestTranslation(PAGE, access);
-      return answer.ok ? [answer.address, answer.sizeLg2, answer.granted] : codeOf(answer.fault as VtdFault);
+      return answer.ok
+        ? [answer.address, answer.sizeLg2, answer.granted]
+        : codeOf(answer.fault as VtdFault);
     };
     expect(ask(TARGET | 3n, READ | WRITE)).toEqual([TARGET, 12, READ | WRITE]);
     expect(ask(TARGET | 3n, READ)).toEqual([TARGET, 12, READ]);
@@ -68,7 +76,9 @@ describe("requests", () => {
     rig.poke(entry, TARGET | 3n | (1n << 62n));
     expect(faultOf()).toMatchObject({ code: 0x7a, silenced: undefined });
     const codes = [...FAULT_REASONS.values()].filter((r) => r.recoverable).map((r) => r.code);
-    expect(codes).toEqual([0x05, 0x06, 0x51, 0x59, 0x70, 0x71, 0x72, 0x73, 0x79, 0x80, 0x81, 0x82, 0x85, 0x86]);
+    expect(codes).toEqual([
+      0x05, 0x06, 0x51, 0x59, 0x70, 0x71, 0x72, 0x73, 0x79, 0x80, 0x81, 0x82, 0x85, 0x86,
+    ]);
   });
 });
 
@@ -86,7 +96,9 @@ describe("faults", () => {
       const value = rig.peek(at);
       rig.poke(at, value & ~1n);
       expect(silence()).toBe("fpd");
-      expect(rig.read(PAGE)).toMatchObject({ code: at === context ? 0x41 : at === pasidEntry ? 0x59 : 0x51 });
+      expect(rig.read(PAGE)).toMatchObject({
+        code: at === context ? 0x41 : at === pasidEntry ? 0x59 : 0x51,
+      });
       rig.poke(at, value & ~2n);
     }
     // FPD of the context stays in force when the entry comes out of the cache.
@@ -103,7 +115,8 @@ describe("faults", () => {
   test("VTD-FAULT-02: the unqualified faults, which FPD does not silence", () => {
     const unqualified = [...FAULT_REASONS.values()].filter((r) => !r.qualified).map((r) => r.code);
     expect(unqualified).toEqual([
-      0x01, 0x08, 0x09, 0x0a, 0x20, 0x21, 0x23, 0x25, 0x30, 0x31, 0x32, 0x38, 0x39, 0x3a, 0x40, 0x50, 0x58,
+      0x01, 0x08, 0x09, 0x0a, 0x20, 0x21, 0x23, 0x25, 0x30, 0x31, 0x32, 0x38, 0x39, 0x3a, 0x40,
+      0x50, 0x58,
     ]);
     const { rig, context } = rigWith(TARGET | 3n);
     rig.setBits(context, 2n);

@@ -1,9 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { brief, codeOf, NOWHERE, VtdRig } from "../../../test/vtd-rig.ts";
 import { type Capabilities, createCapabilities } from "./capabilities.ts";
-import { QEMU_11_1_SECOND_STAGE, QEMU_7_2, SERVER } from "./profiles.ts";
-import { CAP } from "./spec/capability-registers.ts";
-import { ECAP } from "./spec/capability-registers.ts";
+import { QEMU_7_2, QEMU_11_1_SECOND_STAGE, SERVER } from "./profiles.ts";
+import { CAP, ECAP } from "./spec/capability-registers.ts";
 
 const TARGET = 0x20_0000n;
 
@@ -50,7 +49,11 @@ describe.each(MODES)("second stage, %s mode", (mode) => {
       const end = 1n << BigInt(12 + 9 * (AW + 2));
       rig.map(root, AW + 2, end - 0x1000n, TARGET | 3n);
       expect(read(end - 1n)).toBe(0);
-      expect(brief(read(end))).toEqual({ code: either(mode, "04", "84"), stage: 2, level: undefined });
+      expect(brief(read(end))).toEqual({
+        code: either(mode, "04", "84"),
+        stage: 2,
+        level: undefined,
+      });
       expect(codeOf(read(2n ** 64n - 1n))).toBe(either(mode, "04", "84"));
     }
     const narrow = secondStage(mode, { AW: 2 }, withFields({ MGAW: 38, SAGAW: 6 }, {}));
@@ -68,7 +71,11 @@ describe.each(MODES)("second stage, %s mode", (mode) => {
     for (const level of [3, 2, 1]) {
       const good = rig.peek(entries[level]!);
       rig.poke(entries[level]!, NOWHERE | 3n);
-      expect(brief(read(0x7000n))).toEqual({ code: either(mode, "07", "78"), stage: 2, level: level - 1 });
+      expect(brief(read(0x7000n))).toEqual({
+        code: either(mode, "07", "78"),
+        stage: 2,
+        level: level - 1,
+      });
       rig.poke(entries[level]!, good);
     }
     if (mode === "legacy") rig.legacyContext({ SSPTPTR: NOWHERE });
@@ -117,7 +124,12 @@ describe.each(MODES)("second stage, %s mode", (mode) => {
           if (((skip | good) & mask) !== 0n || (address & mask) !== 0n) continue;
           rig.poke(entry, good | mask);
           const expected = (reserved & mask) !== 0n ? either(mode, "0c", "7a") : 0;
-          expect([leafLevel, level, bit, codeOf(read(0x7000n))]).toEqual([leafLevel, level, bit, expected]);
+          expect([leafLevel, level, bit, codeOf(read(0x7000n))]).toEqual([
+            leafLevel,
+            level,
+            bit,
+            expected,
+          ]);
           rig.poke(entry, good);
         }
       }
@@ -141,7 +153,10 @@ describe.each(MODES)("second stage, %s mode", (mode) => {
           const entry = entries[level]!;
           rig.poke(entry, (rig.peek(entry) & ~3n) | (level === 0 ? leaf : above));
           const left = level === 0 ? leaf : above & leaf;
-          const refused = (code: string) => (left === 0n ? either(mode, code, "79") : either(mode, code, code === "06" ? "86" : "85"));
+          const refused = (code: string) =>
+            left === 0n
+              ? either(mode, code, "79")
+              : either(mode, code, code === "06" ? "86" : "85");
           expect(codeOf(read(0x7000n))).toBe((left & 1n) !== 0n ? 0 : refused("06"));
           expect(codeOf(write(0x7000n))).toBe((left & 2n) !== 0n ? undefined : refused("05"));
           expect(rig.memory.read8(TARGET)).toBe((left & 2n) !== 0n ? 0x5a : 0);
@@ -165,7 +180,13 @@ describe("second-stage flags", () => {
   test("VTD-SS-06: accessed and dirty with SSADE, and 7C where walks are not snooped", () => {
     for (const leafLevel of [0, 1, 2]) {
       const { rig, root, read, write } = secondStage("scalable", { SSADE: 1, PWSNP: 1 });
-      const entries = rig.map(root, 4, 0x4000_0000n, leafLevel === 0 ? TARGET | 3n : 0x83n, leafLevel);
+      const entries = rig.map(
+        root,
+        4,
+        0x4000_0000n,
+        leafLevel === 0 ? TARGET | 3n : 0x83n,
+        leafLevel,
+      );
       const flags = () => entries.map((entry) => rig.peek(entry) & 0x300n);
       expect(read(0x4000_0000n)).toBe(0);
       expect(flags()).toEqual(entries.map(() => 0x100n));
@@ -188,7 +209,12 @@ describe("second-stage flags", () => {
     const refused = secondStage("scalable", { SSADE: 1, PWSNP: 1 });
     const path = refused.rig.map(refused.root, 4, 0x7000n, TARGET | 1n);
     expect(codeOf(refused.write(0x7000n))).toBe("85");
-    expect(path.map((entry) => refused.rig.peek(entry) & 0x300n)).toEqual([0n, 0x100n, 0x100n, 0x100n]);
+    expect(path.map((entry) => refused.rig.peek(entry) & 0x300n)).toEqual([
+      0n,
+      0x100n,
+      0x100n,
+      0x100n,
+    ]);
   });
 });
 
@@ -202,9 +228,30 @@ describe("capabilities", () => {
       return codeOf(read(0x7000n));
     };
     expect(outcome(QEMU_11_1_SECOND_STAGE)).toBe(0);
-    expect(outcome(createCapabilities({ cap: QEMU_11_1_SECOND_STAGE.cap, ecap: QEMU_11_1_SECOND_STAGE.ecap & ~(1n << 46n) }))).toBe("5a");
-    expect(outcome(createCapabilities({ cap: QEMU_11_1_SECOND_STAGE.cap & ~(1n << 10n), ecap: QEMU_11_1_SECOND_STAGE.ecap }))).toBe("5b");
-    expect(outcome(createCapabilities({ cap: QEMU_11_1_SECOND_STAGE.cap, ecap: QEMU_11_1_SECOND_STAGE.ecap & ~(1n << 43n) }))).toBe("30");
+    expect(
+      outcome(
+        createCapabilities({
+          cap: QEMU_11_1_SECOND_STAGE.cap,
+          ecap: QEMU_11_1_SECOND_STAGE.ecap & ~(1n << 46n),
+        }),
+      ),
+    ).toBe("5a");
+    expect(
+      outcome(
+        createCapabilities({
+          cap: QEMU_11_1_SECOND_STAGE.cap & ~(1n << 10n),
+          ecap: QEMU_11_1_SECOND_STAGE.ecap,
+        }),
+      ),
+    ).toBe("5b");
+    expect(
+      outcome(
+        createCapabilities({
+          cap: QEMU_11_1_SECOND_STAGE.cap,
+          ecap: QEMU_11_1_SECOND_STAGE.ecap & ~(1n << 43n),
+        }),
+      ),
+    ).toBe("30");
   });
 
   test("VTD-CAP-02: the host address width is the guest's unless somebody says otherwise", () => {

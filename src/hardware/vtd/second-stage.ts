@@ -1,8 +1,13 @@
-import { READ, WRITE } from "../pci/dma-request.ts";
 import { entryFrame } from "../../bits/halves.ts";
 import { WORDS_LG2 } from "../../memory/bank.ts";
+import { READ, WRITE } from "../pci/dma-request.ts";
+import {
+  type EntryChecks,
+  inInterruptRange,
+  secondStageChecks,
+  tableIndex,
+} from "./entry-checks.ts";
 import { CHANGED, EntryCursor, MAX_RETRIES } from "./entry-cursor.ts";
-import { type EntryChecks, inInterruptRange, secondStageChecks, tableIndex } from "./entry-checks.ts";
 import { secondStageRights, UNCHECKED_WRITE, withoutOptionalWrite } from "./rights.ts";
 import { StructureCache } from "./structure-cache.ts";
 import type { Target } from "./target.ts";
@@ -63,7 +68,10 @@ export class SecondStage {
   /** As `translate`, for an address that the IOTLB is known not to have. */
   walk(tag: number, target: Target, hi: number, lo: number, need: number): number {
     this.cursor.clear();
-    const bits = Math.min(12 + 9 * target.secondStageLevels, this.#parts.capabilities.guestAddressWidth);
+    const bits = Math.min(
+      12 + 9 * target.secondStageLevels,
+      this.#parts.capabilities.guestAddressWidth,
+    );
     if (hi >>> (bits - 32) !== 0) return 0x84;
     let code = this.#walk(tag, target, hi, lo, need, tag !== 0);
     for (let tries = 0; code === CHANGED; tries++) {
@@ -73,7 +81,14 @@ export class SecondStage {
     return code;
   }
 
-  #walk(tag: number, target: Target, hi: number, lo: number, need: number, useKnown: boolean): number {
+  #walk(
+    tag: number,
+    target: Target,
+    hi: number,
+    lo: number,
+    need: number,
+    useKnown: boolean,
+  ): number {
     const { cursor, structures } = this;
     const { tableHi, tableLo } = this.#checks;
     let level = target.secondStageLevels - 1;
@@ -120,7 +135,14 @@ export class SecondStage {
   }
 
   /** What remains to be done at the leaf under the cursor. */
-  #finish(tag: number, target: Target, hi: number, lo: number, asked: number, allowed: number): number {
+  #finish(
+    tag: number,
+    target: Target,
+    hi: number,
+    lo: number,
+    asked: number,
+    allowed: number,
+  ): number {
     const { cursor } = this;
     const { level, hi: entryHi, lo: entryLo } = cursor;
     let rights = allowed;

@@ -69,7 +69,9 @@ export class Spaces {
   }
 
   #epoch(domain: number, pasid: number): number {
-    return pasid === SECOND_STAGE ? this.#secondStageEpoch[domain]! : this.#firstStageEpoch[domain]!;
+    return pasid === SECOND_STAGE
+      ? this.#secondStageEpoch[domain]!
+      : this.#firstStageEpoch[domain]!;
   }
 
   #live(domain: number, pasid: number): Space | undefined {

@@ -1,6 +1,6 @@
 import { frameAddress, fromHalves } from "../../bits/halves.ts";
-import type { PhysicalMemory } from "../../memory/physical-memory.ts";
 import { WORDS_LG2 } from "../../memory/bank.ts";
+import type { PhysicalMemory } from "../../memory/physical-memory.ts";
 import { type Field, fieldAt, type Layout } from "../../struct/layout.ts";
 import type { TraceChannel } from "../../trace/channel.ts";
 import type { Capabilities } from "./capabilities.ts";
@@ -51,7 +51,8 @@ export class StructureReader<Name extends string> {
     const bank = this.#memory.bankOf(this.pfn);
     const at = ((this.pfn - bank.firstPfn) << WORDS_LG2) + (this.offset >>> 2);
     this.readable = at >>> 0 < bank.words.length;
-    for (let i = 0; i < this.words.length; i++) this.words[i] = this.readable ? bank.words[at + i]! : 0;
+    for (let i = 0; i < this.words.length; i++)
+      this.words[i] = this.readable ? bank.words[at + i]! : 0;
     this.#counters.structureReads++;
     if (this.#trace.enabled) {
       this.#trace.emit(STRUCTURE_READ, {

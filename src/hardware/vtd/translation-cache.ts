@@ -50,7 +50,14 @@ export class TranslationCache {
   }
 
   /** Puts an entry in its place, over whatever was there. */
-  put(tag: number, keyHi: number, keyLo: number, rights: number, outHi: number, outLo: number): void {
+  put(
+    tag: number,
+    keyHi: number,
+    keyLo: number,
+    rights: number,
+    outHi: number,
+    outLo: number,
+  ): void {
     const at = this.#slot(tag, keyHi, keyLo);
     const { words } = this;
     words[at + KEY_LO] = keyLo;

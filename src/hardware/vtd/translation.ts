@@ -37,8 +37,8 @@ const ABORTED = 0x100;
 
 /** Codes that an entry just read has caused, by its contents or for want of it. */
 const STRUCTURE_CODES: ReadonlySet<number> = new Set([
-  0x01, 0x02, 0x03, 0x08, 0x09, 0x0a, 0x0b, 0x38, 0x39, 0x3a, 0x40, 0x41, 0x42, 0x50, 0x51, 0x52, 0x58,
-  0x59, 0x5a, 0x5b,
+  0x01, 0x02, 0x03, 0x08, 0x09, 0x0a, 0x0b, 0x38, 0x39, 0x3a, 0x40, 0x41, 0x42, 0x50, 0x51, 0x52,
+  0x58, 0x59, 0x5a, 0x5b,
 ]);
 
 /** The access bits that the target refuses whatever its tables say: supervisor requests without SRE. */
@@ -127,7 +127,8 @@ export class Translation {
     pasid: number,
   ): { readonly domain: number; readonly pasid: number } | undefined {
     if (this.#mode !== TTM_SCALABLE) return undefined;
-    if (this.tables.resolve(this.#rootPfn, false, source, pasid, UNTRANSLATED) !== 0) return undefined;
+    if (this.tables.resolve(this.#rootPfn, false, source, pasid, UNTRANSLATED) !== 0)
+      return undefined;
     const { target } = this.tables;
     if (target.type !== FIRST_STAGE && target.type !== NESTED) return undefined;
     return { domain: target.domain, pasid: target.pasid };
@@ -153,7 +154,13 @@ export class Translation {
     this.#refusing = undefined;
     const target = this.#bindings.targetOf(binding);
     const access = this.#known(request.access) | words[binding + EXTRA_ACCESS]!;
-    const code = this.#walk(target, request, access, words[binding + TAG]!, words[binding + SECOND_TAG]!);
+    const code = this.#walk(
+      target,
+      request,
+      access,
+      words[binding + TAG]!,
+      words[binding + SECOND_TAG]!,
+    );
     return code === 0 ? this.#succeed(request) : this.#refuse(code, request);
   }
 
@@ -187,7 +194,10 @@ export class Translation {
     const { words } = this.#bindings;
     const tag = words[binding + TAG]!;
     // Whoever had the same space before may have left the answer.
-    if ((access & words[binding + REFUSED_ACCESS]!) === 0 && this.#answerFromCache(request, access, tag)) {
+    if (
+      (access & words[binding + REFUSED_ACCESS]!) === 0 &&
+      this.#answerFromCache(request, access, tag)
+    ) {
       return 0;
     }
     return this.#walk(target, request, asked, tag, words[binding + SECOND_TAG]!);
@@ -233,7 +243,13 @@ export class Translation {
   }
 
   /** Walks the target's tables; the answer goes into `request` and, where there are tags, into the caches. */
-  #walk(target: Target, request: DmaRequest, access: number, tag: number, secondTag: number): number {
+  #walk(
+    target: Target,
+    request: DmaRequest,
+    access: number,
+    tag: number,
+    secondTag: number,
+  ): number {
     this.#parts.counters.walks++;
     if (target.type === SECOND_STAGE) {
       const code = this.#walkSecond(target, request, access, tag);
@@ -277,7 +293,8 @@ export class Translation {
     if (code !== 0) return this.#stopAt(second.cursor, code);
     const { outHi, outLo } = second;
     const pageLg2 = first.pageLg2 < second.pageLg2 ? first.pageLg2 : second.pageLg2;
-    if (tag !== 0) this.#keep(target, request, tag, pageLg2, first.rights & second.rights, outHi, outLo);
+    if (tag !== 0)
+      this.#keep(target, request, tag, pageLg2, first.rights & second.rights, outHi, outLo);
     const granted = (first.granted & ~READ_WRITE) | second.granted;
     this.#answer(request, outHi, outLo, pageLg2, granted);
     return 0;
@@ -298,7 +315,13 @@ export class Translation {
     if (!whole || pageLg2 < this.#first.pageLg2) spaces.fracture(target.domain, target.pasid);
   }
 
-  #answer(request: DmaRequest, outHi: number, outLo: number, pageLg2: number, access: number): void {
+  #answer(
+    request: DmaRequest,
+    outHi: number,
+    outLo: number,
+    pageLg2: number,
+    access: number,
+  ): void {
     request.outHi = outHi;
     request.outLo = outLo;
     request.pageLg2 = pageLg2;

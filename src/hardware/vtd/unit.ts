@@ -19,8 +19,8 @@ import { IOTLB_HIT, ROOT_TABLE_SET, TRANSLATION_SWITCHED } from "./events.ts";
 import { inspectUnit, type UnitInspection } from "./inspect-unit.ts";
 import {
   type ContextInvalidation,
-  type IotlbInvalidation,
   Invalidator,
+  type IotlbInvalidation,
   type PasidInvalidation,
   type PasidIotlbInvalidation,
 } from "./invalidator.ts";

@@ -12,7 +12,12 @@ export const CAP = defineLayout({
     PLMR: { at: 5, access: "ro", doc: "protected low memory region" },
     PHMR: { at: 6, access: "ro", doc: "protected high memory region" },
     CM: { at: 7, access: "ro", doc: "caching mode: not-present entries may be cached" },
-    SAGAW: { at: 8, width: 5, access: "ro", doc: "second-stage widths: bit 1 39, bit 2 48, bit 3 57" },
+    SAGAW: {
+      at: 8,
+      width: 5,
+      access: "ro",
+      doc: "second-stage widths: bit 1 39, bit 2 48, bit 3 57",
+    },
     MGAW: { at: 16, width: 6, access: "ro", doc: "guest address width less 1" },
     ZLR: { at: 22, access: "ro", doc: "zero-length reads" },
     FRO: { at: 24, width: 10, access: "ro", doc: "fault records at FRO*16" },

@@ -8,16 +8,17 @@ const descriptor = <Name extends string>(
   name: string,
   section: string,
   fields: { readonly [N in Name]: FieldDeclaration },
-) => defineLayout<Name | "TYPE" | "TYPE_HIGH">({
-  name,
-  bytes: 32,
-  section,
-  fields: {
-    TYPE: { at: 0, width: 4, doc: "descriptor type" },
-    TYPE_HIGH: { at: 9, width: 3, doc: "descriptor type, upper bits: 0" },
-    ...fields,
-  } as { readonly [N in Name | "TYPE" | "TYPE_HIGH"]: FieldDeclaration },
-});
+) =>
+  defineLayout<Name | "TYPE" | "TYPE_HIGH">({
+    name,
+    bytes: 32,
+    section,
+    fields: {
+      TYPE: { at: 0, width: 4, doc: "descriptor type" },
+      TYPE_HIGH: { at: 9, width: 3, doc: "descriptor type, upper bits: 0" },
+      ...fields,
+    } as { readonly [N in Name | "TYPE" | "TYPE_HIGH"]: FieldDeclaration },
+  });
 
 export const CONTEXT_CACHE_DESCRIPTOR = descriptor("context-cache invalidate", "§6.5.2.1", {
   G: { at: 4, width: 2, doc: "1 global, 2 domain, 3 device" },
@@ -45,11 +46,15 @@ export const DEVICE_TLB_DESCRIPTOR = descriptor("device-TLB invalidate", "§6.5.
   ADDR: { at: 76, width: 52, kind: "address", doc: "first page, with the size" },
 });
 
-export const INTERRUPT_ENTRY_DESCRIPTOR = descriptor("interrupt entry cache invalidate", "§6.5.2.7", {
-  G: { at: 4, doc: "0 global, 1 by index" },
-  IM: { at: 27, width: 5, doc: "2^IM entries" },
-  IIDX: { at: 32, width: 16, doc: "first entry" },
-});
+export const INTERRUPT_ENTRY_DESCRIPTOR = descriptor(
+  "interrupt entry cache invalidate",
+  "§6.5.2.7",
+  {
+    G: { at: 4, doc: "0 global, 1 by index" },
+    IM: { at: 27, width: 5, doc: "2^IM entries" },
+    IIDX: { at: 32, width: 16, doc: "first entry" },
+  },
+);
 
 export const WAIT_DESCRIPTOR = descriptor("invalidation wait", "§6.5.2.8", {
   IF: { at: 4, doc: "raise the completion event" },
@@ -75,16 +80,20 @@ export const PASID_CACHE_DESCRIPTOR = descriptor("PASID-cache invalidate", "§6.
   PASID: { at: 32, width: 20, doc: "PASID" },
 });
 
-export const PASID_DEVICE_TLB_DESCRIPTOR = descriptor("PASID-based device-TLB invalidate", "§6.5.2.6", {
-  MIP: { at: 4, width: 5, doc: "invalidations that may be pending" },
-  PFSID_LOW: { at: 12, width: 4, doc: "source of the physical function, bits 3:0" },
-  SID: { at: 16, width: 16, doc: "source" },
-  PASID: { at: 32, width: 20, doc: "PASID" },
-  PFSID_HIGH: { at: 52, width: 12, doc: "source of the physical function, bits 15:4" },
-  G: { at: 64, doc: "global translations too" },
-  S: { at: 75, doc: "the address's trailing ones give the size" },
-  ADDR: { at: 76, width: 52, kind: "address", doc: "first page, with the size" },
-});
+export const PASID_DEVICE_TLB_DESCRIPTOR = descriptor(
+  "PASID-based device-TLB invalidate",
+  "§6.5.2.6",
+  {
+    MIP: { at: 4, width: 5, doc: "invalidations that may be pending" },
+    PFSID_LOW: { at: 12, width: 4, doc: "source of the physical function, bits 3:0" },
+    SID: { at: 16, width: 16, doc: "source" },
+    PASID: { at: 32, width: 20, doc: "PASID" },
+    PFSID_HIGH: { at: 52, width: 12, doc: "source of the physical function, bits 15:4" },
+    G: { at: 64, doc: "global translations too" },
+    S: { at: 75, doc: "the address's trailing ones give the size" },
+    ADDR: { at: 76, width: 52, kind: "address", doc: "first page, with the size" },
+  },
+);
 
 export const PAGE_GROUP_RESPONSE_DESCRIPTOR = descriptor("page group response", "§7.7.1", {
   PP: { at: 4, doc: "with a PASID" },

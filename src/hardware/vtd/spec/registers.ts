@@ -11,11 +11,32 @@ const register = <Name extends string>(
   fields: Fields<Name>,
 ): Layout<Name> => defineLayout({ name, bytes, section, fields });
 
-const rw = (at: number, width: number, doc: string): FieldDeclaration => ({ at, width, access: "rw", doc });
-const ro = (at: number, width: number, doc: string): FieldDeclaration => ({ at, width, access: "ro", doc });
+const rw = (at: number, width: number, doc: string): FieldDeclaration => ({
+  at,
+  width,
+  access: "rw",
+  doc,
+});
+const ro = (at: number, width: number, doc: string): FieldDeclaration => ({
+  at,
+  width,
+  access: "ro",
+  doc,
+});
 const w1c = (at: number, doc: string): FieldDeclaration => ({ at, access: "w1c", doc });
-const wo = (at: number, width: number, doc: string): FieldDeclaration => ({ at, width, access: "wo", doc });
-const page = (doc: string): FieldDeclaration => ({ at: 12, width: 52, kind: "address", access: "rw", doc });
+const wo = (at: number, width: number, doc: string): FieldDeclaration => ({
+  at,
+  width,
+  access: "wo",
+  doc,
+});
+const page = (doc: string): FieldDeclaration => ({
+  at: 12,
+  width: 52,
+  kind: "address",
+  access: "rw",
+  doc,
+});
 
 export const VER = register("VER", 4, "§11.4.1", {
   MINOR: ro(0, 4, "minor version"),
@@ -74,11 +95,16 @@ const eventControl = (name: string, section: string) =>
     IM: rw(31, 1, "the event is masked"),
   });
 const eventData = (name: string, section: string) =>
-  register(name, 4, section, { DATA: rw(0, 16, "message data"), EXTENDED: rw(16, 16, "message data, upper half") });
+  register(name, 4, section, {
+    DATA: rw(0, 16, "message data"),
+    EXTENDED: rw(16, 16, "message data, upper half"),
+  });
 const eventAddress = (name: string, section: string) =>
   register(name, 4, section, { MA: rw(2, 30, "message address") });
 const eventUpper = (name: string, section: string) =>
-  register(name, 4, section, { MUA: { at: 0, width: 32, access: "rw", needs: "EIM", doc: "message address, upper half" } });
+  register(name, 4, section, {
+    MUA: { at: 0, width: 32, access: "rw", needs: "EIM", doc: "message address, upper half" },
+  });
 
 export const FECTL = eventControl("FECTL", "§11.4.7.2");
 export const FEDATA = eventData("FEDATA", "§11.4.7.3");
@@ -89,19 +115,33 @@ export const PMEN = register("PMEN", 4, "§11.4.8.1", {
   PRS: ro(0, 1, "protected regions are on"),
   EPM: rw(31, 1, "protected regions"),
 });
-export const PLMBASE = register("PLMBASE", 4, "§11.4.8.2", { BASE: rw(21, 11, "protected low region, 2 MiB granules") });
-export const PLMLIMIT = register("PLMLIMIT", 4, "§11.4.8.3", { LIMIT: rw(21, 11, "its last granule") });
-export const PHMBASE = register("PHMBASE", 8, "§11.4.8.4", { BASE: rw(21, 43, "protected high region, 2 MiB granules") });
-export const PHMLIMIT = register("PHMLIMIT", 8, "§11.4.8.5", { LIMIT: rw(21, 43, "its last granule") });
+export const PLMBASE = register("PLMBASE", 4, "§11.4.8.2", {
+  BASE: rw(21, 11, "protected low region, 2 MiB granules"),
+});
+export const PLMLIMIT = register("PLMLIMIT", 4, "§11.4.8.3", {
+  LIMIT: rw(21, 11, "its last granule"),
+});
+export const PHMBASE = register("PHMBASE", 8, "§11.4.8.4", {
+  BASE: rw(21, 43, "protected high region, 2 MiB granules"),
+});
+export const PHMLIMIT = register("PHMLIMIT", 8, "§11.4.8.5", {
+  LIMIT: rw(21, 43, "its last granule"),
+});
 
-export const IQH = register("IQH", 8, "§11.4.9.1", { QH: ro(4, 15, "offset of the next descriptor, 16-byte units") });
-export const IQT = register("IQT", 8, "§11.4.9.2", { QT: rw(4, 15, "offset behind the last descriptor, 16-byte units") });
+export const IQH = register("IQH", 8, "§11.4.9.1", {
+  QH: ro(4, 15, "offset of the next descriptor, 16-byte units"),
+});
+export const IQT = register("IQT", 8, "§11.4.9.2", {
+  QT: rw(4, 15, "offset behind the last descriptor, 16-byte units"),
+});
 export const IQA = register("IQA", 8, "§11.4.9.3", {
   QS: rw(0, 3, "2^(QS+8) descriptors of 16 bytes"),
   DW: rw(11, 1, "descriptors have 32 bytes"),
   IQA: page("the queue"),
 });
-export const ICS = register("ICS", 4, "§11.4.9.4", { IWC: w1c(0, "a wait with an interrupt has completed") });
+export const ICS = register("ICS", 4, "§11.4.9.4", {
+  IWC: w1c(0, "a wait with an interrupt has completed"),
+});
 export const IECTL = eventControl("IECTL", "§11.4.9.5");
 export const IEDATA = eventData("IEDATA", "§11.4.9.6");
 export const IEADDR = eventAddress("IEADDR", "§11.4.9.7");
@@ -119,9 +159,16 @@ export const IRTA = register("IRTA", 8, "§11.4.10", {
   IRTA: page("the interrupt remapping table"),
 });
 
-export const PQH = register("PQH", 8, "§11.4.11.1", { PQH: rw(5, 14, "offset of the next request, 32-byte units") });
-export const PQT = register("PQT", 8, "§11.4.11.2", { PQT: rw(5, 14, "offset behind the last request, 32-byte units") });
-export const PQA = register("PQA", 8, "§11.4.11.3", { PQS: rw(0, 3, "2^(PQS+7) requests"), PQA: page("the page request queue") });
+export const PQH = register("PQH", 8, "§11.4.11.1", {
+  PQH: rw(5, 14, "offset of the next request, 32-byte units"),
+});
+export const PQT = register("PQT", 8, "§11.4.11.2", {
+  PQT: rw(5, 14, "offset behind the last request, 32-byte units"),
+});
+export const PQA = register("PQA", 8, "§11.4.11.3", {
+  PQS: rw(0, 3, "2^(PQS+7) requests"),
+  PQA: page("the page request queue"),
+});
 export const PRS = register("PRS", 4, "§11.4.11.4", {
   PPR: w1c(0, "page requests are pending"),
   PRO: w1c(1, "a page request found no room"),
@@ -149,7 +196,13 @@ export const IOTLB = register("IOTLB", 8, "§11.4.6.2.1", {
 
 /** Fault record, at FRO*16 + 16n. */
 export const FRCD = register("FRCD", 16, "§11.4.7.6", {
-  FI: { at: 12, width: 52, kind: "address", access: "ro", doc: "page of the address, or the interrupt's index" },
+  FI: {
+    at: 12,
+    width: 52,
+    kind: "address",
+    access: "ro",
+    doc: "page of the address, or the interrupt's index",
+  },
   SID: ro(64, 16, "source"),
   T2: ro(92, 1, "with T1: 00 write, 10 read, 01 page request, 11 atomic"),
   PRIV: ro(93, 1, "privileged"),
