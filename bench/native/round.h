@@ -19,8 +19,11 @@
 /** What it is mapped to: 4 GiB and up, out of the way of the interrupt range. */
 #define FIRST_PFN 0x100000ull
 
+/** Requests timed together. The quickest slice counts: a long round always meets something else that runs. */
+#define SLICE 8192u
+
 struct result {
-	/** Nanoseconds for one operation. */
+	/** Nanoseconds for one operation, in the quickest slice. */
 	double ns;
 	/** Sum of the output frames: the TypeScript side must find the same. */
 	uint32_t sum;
@@ -34,6 +37,16 @@ static inline double now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/** Ends a slice that began at `start`; @returns when the next one begins */
+static inline double end_slice(double start, double operations, double *quickest)
+{
+	double end = now_ns(), ns = (end - start) / operations;
+
+	if (*quickest == 0 || ns < *quickest)
+		*quickest = ns;
+	return end;
 }
 
 /** xorshift32. */

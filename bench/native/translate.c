@@ -161,6 +161,8 @@ static struct result translate_stream(void *p)
 
 	for (uint32_t n = 0; n < j->repeat; n++)
 		for (uint32_t i = 0; i < STREAM; i++) {
+			if (i % SLICE == 0)
+				start = end_slice_before(&ns, start, i + n);
 			uint32_t item = j->stream[i];
 
 			if (j->by_key)
@@ -186,6 +188,8 @@ static struct result look_up_stream(void *p)
 
 	for (uint32_t n = 0; n < j->repeat; n++)
 		for (uint32_t i = 0; i < STREAM; i++) {
+			if (i % SLICE == 0)
+				start = end_slice_before(&ns, start, i + n);
 			const struct key *key = &j->keys[j->stream[i]];
 			struct entry *e = cache_find(c, key->pasid, key->vfn);
 
@@ -204,6 +208,8 @@ static struct result walk_bare(void *p)
 
 	for (uint32_t n = 0; n < j->repeat; n++)
 		for (uint32_t i = 0; i < STREAM; i++) {
+			if (i % SLICE == 0)
+				start = end_slice_before(&ns, start, i + n);
 			uint64_t vfn = FIRST_VFN + j->stream[i], entry = j->root << 12;
 
 			for (int32_t level = 3; level >= 0; level--)
@@ -223,6 +229,8 @@ static struct result walk_checked(void *p)
 
 	for (uint32_t n = 0; n < j->repeat; n++)
 		for (uint32_t i = 0; i < STREAM; i++) {
+			if (i % SLICE == 0)
+				start = end_slice_before(&ns, start, i + n);
 			uint64_t out;
 
 			if (!walk_tables(j->unit, &t, (FIRST_VFN + j->stream[i]) << 12, READ, &out))

@@ -50,7 +50,7 @@ export const spoilEntry = (random: Random, book: TableBook, entry: BookEntry): v
     [6, () => (word & ~ADDRESS) | NOWHERE],
     [4, () => (word & ~ADDRESS) | dataFrame(random.below(16))],
     [4, () => 0n],
-    [4, () => (word & ~ADDRESS) | 0xfee0_0000n],
+    [4, () => (entry.what === "leaf" ? (word & ~ADDRESS) | 0xfee0_0000n : 0n)],
     [4, () => random.bits64() & ~(ADDRESS & 0xffff_ffffn)],
     [6, () => flip(random.below(12))],
     [6, () => flip(random.below(64) | 32)],

@@ -14,6 +14,8 @@ export interface ExpectedMapping {
   readonly size: bigint;
   /** `r` or `-`, `w` or `-`, and `u` where a first-stage leaf is for users too. */
   readonly perms: string;
+  /** The leaf entry itself, where the list has it. */
+  readonly raw?: bigint;
 }
 
 const BDF = /^([0-9a-f]{4}:)?[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/;
@@ -22,6 +24,7 @@ const PERMS = /^[r-][w-]u?$/;
 const parseMapping = (json: Json): ExpectedMapping => {
   const pasid = json.field("pasid");
   const size = json.field("size");
+  const raw = json.optional("raw");
   return {
     bdf: json.field("bdf").text(BDF, 'bus:device.function, such as "00:03.0"'),
     pasid: pasid.value === null ? null : pasid.integer(0, 0xf_ffff),
@@ -29,6 +32,7 @@ const parseMapping = (json: Json): ExpectedMapping => {
     pa: json.field("pa").hex(64),
     size: typeof size.value === "string" ? size.hex(64) : BigInt(size.integer(1, 2 ** 52)),
     perms: json.field("perms").text(PERMS, 'permissions, such as "rw", "r-" or "rwu"'),
+    ...(raw === undefined ? {} : { raw: raw.hex(64) }),
   };
 };
 
@@ -37,14 +41,26 @@ const parseMapping = (json: Json): ExpectedMapping => {
  *
  * @throws CaptureError when the file is missing or a line bad
  */
-export const readExpectedMappings = (files: FileSource, path: string): ExpectedMapping[] => {
+export const readExpectedMappings = (files: FileSource, path: string): ExpectedMapping[] =>
+  readJsonLines(files, path, parseMapping);
+
+/**
+ * Reads a list of one JSON object a line, compressed or not.
+ *
+ * @throws CaptureError when the file is missing or a line bad
+ */
+export const readJsonLines = <T>(
+  files: FileSource,
+  path: string,
+  parse: (json: Json) => T,
+): T[] => {
   const bytes = readUnpacked(files, path, MAX_LIST_BYTES);
   const file = fileName(files, path);
-  const mappings: ExpectedMapping[] = [];
+  const items: T[] = [];
   for (let start = 0; start < bytes.length; ) {
     const newline = bytes.indexOf(0x0a, start);
     const end = newline === -1 ? bytes.length : newline;
-    if (mappings.length >= MAX_MAPPINGS) {
+    if (items.length >= MAX_MAPPINGS) {
       throw new CaptureError({
         file,
         offset: start,
@@ -52,8 +68,8 @@ export const readExpectedMappings = (files: FileSource, path: string): ExpectedM
         found: "more",
       });
     }
-    mappings.push(parseMapping(parseJson(file, bytes, start, end)));
+    items.push(parse(parseJson(file, bytes, start, end)));
     start = end + 1;
   }
-  return mappings;
+  return items;
 };

@@ -6,6 +6,7 @@ import { parseJson } from "../json-text.ts";
 import { MAX_JSON_BYTES, MAX_MOMENTS, MAX_TRACE_LINES } from "../limits.ts";
 import { readMoments } from "../moments.ts";
 import { type ListedDescriptor, readDescriptors } from "./descriptor-file.ts";
+import { type ListedEntry, listedEntries } from "./listed-entries.ts";
 import { readTrace, type TraceLine } from "./trace-file.ts";
 
 /** A moment of a recording: the machine's state after a line of the trace. */
@@ -16,6 +17,12 @@ export interface RecordedMoment {
   readonly lastLine: number;
   /** @throws CaptureError when its files are bad */
   open(): VtdCapture;
+  /**
+   * The entries that its lists have, and where they are.
+   *
+   * @throws CaptureError when a list is bad
+   */
+  entries(capture: VtdCapture): Iterable<ListedEntry>;
 }
 
 /** What happened to a unit, and its state at one moment or several. */
@@ -32,6 +39,12 @@ export interface Recording {
   readonly moments: readonly RecordedMoment[];
   /** Version of the QEMU that recorded it, as `regs.json` has it. */
   readonly recorder?: string;
+}
+
+/** A moment's place in the trace. */
+interface Mark {
+  readonly name?: string;
+  readonly lastLine: number;
 }
 
 /** Where each moment of `moments.json` is in the trace. */
@@ -74,7 +87,7 @@ const readRecorder = (files: FileSource, moment: string | undefined): string | u
 const chooseMoments = (
   files: FileSource,
   until: string | undefined,
-): { readonly name?: string; readonly lastLine: number }[] | undefined => {
+): Mark[] | undefined => {
   const list = findPacked(files, "moments.json");
   if (list === undefined || (until === undefined && findPacked(files, "pages.json") !== undefined)) {
     return undefined;
@@ -111,14 +124,15 @@ export const readRecording = (files: FileSource, until?: string): Recording => {
   const lines = readTrace(files, path, marks?.at(-1)?.lastLine);
   const list = findPacked(files, "descs.txt");
   const recorder = readRecorder(files, first);
-  const chosen = marks ?? [{ lastLine: lines.length }];
+  const chosen: readonly Mark[] = marks ?? [{ lastLine: lines.length }];
   return {
     name: files.name,
     traceFile: fileName(files, path),
     lines,
     moments: chosen.map((mark) => ({
       ...mark,
-      open: () => openVtd(files, "name" in mark ? mark.name : undefined),
+      open: () => openVtd(files, mark.name),
+      entries: (capture) => listedEntries(files, mark.name, capture),
     })),
     ...(list === undefined ? {} : { descriptors: readDescriptors(files, list) }),
     ...(recorder === undefined ? {} : { recorder }),

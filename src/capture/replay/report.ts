@@ -11,7 +11,8 @@ export type DifferenceKind =
   | "wait"
   | "message"
   | "status"
-  | "mapping";
+  | "mapping"
+  | "entry";
 
 /** A field of a register that differs. */
 export interface FieldDifference {
@@ -89,7 +90,9 @@ export interface ReplayedWindow {
   readonly registers: number;
   /** Mappings of the moment's list that were translated; 0 without one. */
   readonly mappings: number;
-  /** How many of them a unit that had cached the moment before still has as they were. */
+  /** Entries of the moment's other lists that were compared: contexts, PASIDs, interrupts. */
+  readonly entries: number;
+  /** How many of the mappings a unit that had cached the moment before still has as they were. */
   readonly stale: number;
   readonly unseen: Unseen;
 }

@@ -27,6 +27,13 @@ const EXECUTE_DISABLE = 1 << 3;
 /** What an entry adds to `EXECUTE_DISABLE`: set once any entry has it. */
 const executeDisable = (entryHi: number): number => (entryHi < 0 ? EXECUTE_DISABLE : 0);
 
+/** Why an entry refuses, before its permissions: 0 when it does not. `bad` are its reserved bits that are set. */
+const refusalOf = (readable: boolean, isTop: boolean, entryLo: number, bad: number): number => {
+  if (!readable) return isTop ? 0x73 : 0x70;
+  if ((entryLo & PRESENT) === 0) return 0x71;
+  return bad === 0 ? 0 : 0x72;
+};
+
 /**
  * The first stage: x86-64 tables from an I/O virtual address to a physical one,
  * guest physical when nested, in which case every table access goes through the
@@ -117,16 +124,12 @@ export class FirstStage {
     }
     for (; ; level--) {
       // 1. Find the table: a guest address when nested, unless a cache knew where it is.
-      const guestPfn = pfn;
+      this.#guestPfn = known ? -1 : pfn;
       if (nested && !known) {
-        const refused = this.#findTable(target, level, guestPfn);
-        if (refused !== 0) return refused;
-        pfn = frameOf(this.#second.outHi, this.#second.outLo);
-        if (tag !== 0 && level < top) {
-          structures.put(tag, hi, lo, level, pfn, rights);
-        }
+        pfn = this.#findTable(target, level, pfn);
+        if (pfn < 0) return -pfn;
+        if (tag !== 0 && level < top) structures.put(tag, hi, lo, level, pfn, rights);
       }
-      this.#guestPfn = known ? -1 : guestPfn;
       known = false;
       // 2. Read the entry: present, then reserved bits, those of a leaf later.
       const word = tableIndex(level, hi, lo) << 1;
@@ -137,10 +140,8 @@ export class FirstStage {
       const entryHi = readable ? words[at + 1]! : 0;
       const isLeaf = level === 0 || (level < 3 && (entryLo & PAGE_SIZE_BIT) !== 0);
       counters.tableReads++;
-      let code = 0;
-      if (!readable) code = level === top ? 0x73 : 0x70;
-      else if ((entryLo & PRESENT) === 0) code = 0x71;
-      else if (!isLeaf && ((entryLo & tableLo) | (entryHi & tableHi)) !== 0) code = 0x72;
+      const bad = isLeaf ? 0 : (entryLo & tableLo) | (entryHi & tableHi);
+      const code = refusalOf(readable, level === top, entryLo, bad);
       const mustMark = (entryLo & wanted) !== wanted;
       if (isLeaf || mustMark || code !== 0 || trace.enabled) {
         cursor.at(level, pfn, word, entryHi, entryLo, readable);
@@ -159,21 +160,26 @@ export class FirstStage {
     }
   }
 
-  /** Translates the guest frame of a first-stage table. The code says whose fault it is (§7.1.3). */
+  /**
+   * Translates the guest frame of a first-stage table.
+   *
+   * @returns the host frame, or minus the code that says whose fault it is (§7.1.3)
+   */
   #findTable(target: Target, level: number, guestPfn: number): number {
-    const code = this.#second.translate(
+    const second = this.#second;
+    const code = second.translate(
       this.#secondTag,
       target,
       frameHigh(guestPfn),
       frameLow(guestPfn),
       READ,
     );
-    if (code === 0) return 0;
-    if (code !== 0x84 && code !== 0x79 && code !== 0x86) return this.#blameSecond(code);
+    if (code === 0) return frameOf(second.outHi, second.outLo);
+    if (code !== 0x84 && code !== 0x79 && code !== 0x86) return -this.#blameSecond(code);
     // The second stage is sound but leaves this table out: the fault is the first stage's.
     this.cursor.lose(level);
-    if (code === 0x84) return 0x74;
-    return level === target.firstStageLevels - 1 ? 0x75 : 0x76;
+    if (code === 0x84) return -0x74;
+    return level === target.firstStageLevels - 1 ? -0x75 : -0x76;
   }
 
   /** What remains to be done at the leaf under the cursor. */

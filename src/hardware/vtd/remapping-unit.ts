@@ -14,7 +14,7 @@ import type { Clock } from "../platform/clock.ts";
 import type { CacheSizes } from "./cache-sizes.ts";
 import type { Capabilities } from "./capabilities.ts";
 import { DeviceTlbInvalidation, type DeviceTlbs } from "./device-tlbs.ts";
-import { EventMessage } from "./event-message.ts";
+import { EventMessage, type EventRegisters } from "./event-message.ts";
 import { INTERRUPT_REMAPPED, REGISTER_WRITTEN } from "./events.ts";
 import { createSilentFault, type VtdFault } from "./fault.ts";
 import { FaultRecording } from "./fault-recording.ts";
@@ -89,25 +89,11 @@ export class RemappingUnit implements Translator {
     });
     const registers = new RegisterFile(capabilities);
     this.#registers = registers;
-    const event = (
-      control: typeof spec.FECTL,
-      data: typeof spec.FEDATA,
-      address: typeof spec.FEADDR,
-      upper: typeof spec.FEUADDR,
-    ) =>
-      new EventMessage(
-        registers,
-        { control, data, address, upper },
-        interrupts,
-        options.source ?? 0,
-      );
+    const event = (at: EventRegisters): EventMessage =>
+      new EventMessage(registers, at, interrupts, options.source ?? 0);
     const records = Number((capabilities.cap >> 40n) & 0xffn) + 1;
-    this.#faults = new FaultRecording(
-      registers,
-      event(spec.FECTL, spec.FEDATA, spec.FEADDR, spec.FEUADDR),
-      records,
-    );
-    this.#completion = event(spec.IECTL, spec.IEDATA, spec.IEADDR, spec.IEUADDR);
+    this.#faults = new FaultRecording(registers, event(spec.FAULT_EVENT), records);
+    this.#completion = event(spec.COMPLETION_EVENT);
     this.#remapping = new InterruptRemapping(
       capabilities,
       memory,
@@ -128,11 +114,7 @@ export class RemappingUnit implements Translator {
     });
     this.#pages = new PageRequests({
       translation: this.translation,
-      queue: new PageRequestQueue(
-        registers,
-        memory,
-        event(spec.PECTL, spec.PEDATA, spec.PEADDR, spec.PEUADDR),
-      ),
+      queue: new PageRequestQueue(registers, memory, event(spec.PAGE_REQUEST_EVENT)),
       record: (fault, request) => this.#recordPageFault(fault, request),
       respond: options.respond ?? (() => {}),
       trace: this.trace,

@@ -18,6 +18,13 @@ const PAGE_SIZE_BIT = 1 << 7;
 const ACCESSED = 1 << 8;
 const DIRTY = 1 << 9;
 
+/** Why an entry refuses, before its permissions: 0 when it does not. `bad` are its reserved bits that are set. */
+const refusalOf = (readable: boolean, isTop: boolean, entryLo: number, bad: number): number => {
+  if (!readable) return isTop ? 0x7b : 0x78;
+  if ((entryLo & READ_WRITE) === 0) return 0x79;
+  return bad === 0 ? 0 : 0x7a;
+};
+
 /**
  * The second stage: from a guest physical address, or an I/O virtual one where
  * it is the only stage, to a host physical address (§3.7, §9.8).
@@ -112,10 +119,8 @@ export class SecondStage {
       const isLeaf = level === 0 || (level < 3 && (entryLo & PAGE_SIZE_BIT) !== 0);
       counters.tableReads++;
       // 2. One that grants nothing is not present; then reserved bits, those of a leaf later.
-      let code = 0;
-      if (!readable) code = level === top ? 0x7b : 0x78;
-      else if ((entryLo & READ_WRITE) === 0) code = 0x79;
-      else if (!isLeaf && ((entryLo & tableLo) | (entryHi & tableHi)) !== 0) code = 0x7a;
+      const bad = isLeaf ? 0 : (entryLo & tableLo) | (entryHi & tableHi);
+      const code = refusalOf(readable, level === top, entryLo, bad);
       const mustMark = target.secondStageFlags && (entryLo & ACCESSED) === 0;
       if (isLeaf || mustMark || code !== 0 || trace.enabled) {
         cursor.at(level, pfn, word, entryHi, entryLo, readable);

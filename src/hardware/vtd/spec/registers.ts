@@ -215,6 +215,28 @@ export const FRCD = register("FRCD", 16, "§11.4.7.6", {
   F: w1c(127, "the record is in use"),
 });
 
+/** The registers of the fault event. */
+export const FAULT_EVENT = {
+  control: FECTL,
+  data: FEDATA,
+  address: FEADDR,
+  upper: FEUADDR,
+} as const;
+/** The registers of the completion event. */
+export const COMPLETION_EVENT = {
+  control: IECTL,
+  data: IEDATA,
+  address: IEADDR,
+  upper: IEUADDR,
+} as const;
+/** The registers of the page request event. */
+export const PAGE_REQUEST_EVENT = {
+  control: PECTL,
+  data: PEDATA,
+  address: PEADDR,
+  upper: PEUADDR,
+} as const;
+
 /** A register as one row: where it is, what it is, what it holds at reset. */
 export interface RegisterRow {
   readonly layout: Layout<string>;
