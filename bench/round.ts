@@ -1,6 +1,6 @@
 /** What one round of a job found. */
 export interface Round {
-  /** Nanoseconds for one operation. */
+  /** Nanoseconds for one operation, in the quickest slice of the round. */
   readonly ns: number;
   /** A sum over the answers, modulo 2^32: both languages must find the same. */
   readonly sum: number;

@@ -86,10 +86,10 @@ static struct result look_up_stream(void *p)
 {
 	struct job *j = p;
 	uint32_t sum = 0;
-	double start = now_ns();
+	double start = now_ns(), ns = 0;
 
-	for (uint32_t n = 0; n < j->repeat; n++)
-		for (uint32_t i = 0; i < STREAM; i++) {
+	for (uint32_t first = 0; first < STREAM * j->repeat; first += SLICE) {
+		for (uint32_t i = first & (STREAM - 1); i < (first & (STREAM - 1)) + SLICE; i++) {
 			const struct key *key = &j->keys[j->stream[i]];
 			uint64_t out;
 
@@ -97,7 +97,9 @@ static struct result look_up_stream(void *p)
 				exit(2);
 			sum += (uint32_t)out;
 		}
-	return (struct result){ (now_ns() - start) / ((double)STREAM * j->repeat), sum, 0 };
+		start = end_slice(start, SLICE, &ns);
+	}
+	return (struct result){ ns, sum, 0 };
 }
 
 static gboolean is_wanted_page(gpointer key, gpointer value, gpointer user)
@@ -133,11 +135,11 @@ static struct result invalidate_stream(void *p)
 			g_hash_table_foreach_remove(j->table, is_wanted_page, &w);
 			pthread_mutex_unlock(&j->lock);
 		}
-		ns += now_ns() - start;
+		end_slice(start, batch, &ns);
 		for (uint32_t i = 0; i < batch; i++)
 			insert(j, &j->keys[(i * 4 + n) % j->count]);
 	}
-	return (struct result){ ns / ((double)batch * j->repeat), 0, 0 };
+	return (struct result){ ns, 0, 0 };
 }
 
 static struct result invalidate_domain(void *p)
@@ -152,11 +154,11 @@ static struct result invalidate_domain(void *p)
 		pthread_mutex_lock(&j->lock);
 		g_hash_table_foreach_remove(j->table, is_in_domain, &w);
 		pthread_mutex_unlock(&j->lock);
-		ns += now_ns() - start;
+		end_slice(start, 1, &ns);
 		for (uint32_t i = 0; i < j->count; i++)
 			insert(j, &j->keys[i]);
 	}
-	return (struct result){ ns / j->repeat, 0, 0 };
+	return (struct result){ ns, 0, 0 };
 }
 
 int main(int argc, char **argv)

@@ -157,12 +157,10 @@ static struct result translate_stream(void *p)
 	struct request r = a_request(j);
 	uint64_t reads = j->unit->table_reads;
 	uint32_t sum = 0;
-	double start = now_ns();
+	double start = now_ns(), ns = 0;
 
-	for (uint32_t n = 0; n < j->repeat; n++)
-		for (uint32_t i = 0; i < STREAM; i++) {
-			if (i % SLICE == 0)
-				start = end_slice_before(&ns, start, i + n);
+	for (uint32_t first = 0; first < STREAM * j->repeat; first += SLICE) {
+		for (uint32_t i = first & (STREAM - 1); i < (first & (STREAM - 1)) + SLICE; i++) {
 			uint32_t item = j->stream[i];
 
 			if (j->by_key)
@@ -173,10 +171,11 @@ static struct result translate_stream(void *p)
 				exit(2);
 			sum += (uint32_t)(r.out >> 12);
 		}
+		start = end_slice(start, SLICE, &ns);
+	}
 	double operations = (double)STREAM * j->repeat;
 
-	return (struct result){ (now_ns() - start) / operations, sum,
-				(double)(j->unit->table_reads - reads) / operations };
+	return (struct result){ ns, sum, (double)(j->unit->table_reads - reads) / operations };
 }
 
 static struct result look_up_stream(void *p)
@@ -184,19 +183,19 @@ static struct result look_up_stream(void *p)
 	struct job *j = p;
 	const struct cache *c = &j->unit->pages_4k;
 	uint32_t sum = 0;
-	double start = now_ns();
+	double start = now_ns(), ns = 0;
 
-	for (uint32_t n = 0; n < j->repeat; n++)
-		for (uint32_t i = 0; i < STREAM; i++) {
-			if (i % SLICE == 0)
-				start = end_slice_before(&ns, start, i + n);
+	for (uint32_t first = 0; first < STREAM * j->repeat; first += SLICE) {
+		for (uint32_t i = first & (STREAM - 1); i < (first & (STREAM - 1)) + SLICE; i++) {
 			const struct key *key = &j->keys[j->stream[i]];
 			struct entry *e = cache_find(c, key->pasid, key->vfn);
 
 			if (e != NULL)
 				sum += (uint32_t)(e->out >> 12);
 		}
-	return (struct result){ (now_ns() - start) / ((double)STREAM * j->repeat), sum, 0 };
+		start = end_slice(start, SLICE, &ns);
+	}
+	return (struct result){ ns, sum, 0 };
 }
 
 static struct result walk_bare(void *p)
@@ -204,19 +203,19 @@ static struct result walk_bare(void *p)
 	struct job *j = p;
 	const uint64_t *words = host.words;
 	uint32_t sum = 0;
-	double start = now_ns();
+	double start = now_ns(), ns = 0;
 
-	for (uint32_t n = 0; n < j->repeat; n++)
-		for (uint32_t i = 0; i < STREAM; i++) {
-			if (i % SLICE == 0)
-				start = end_slice_before(&ns, start, i + n);
+	for (uint32_t first = 0; first < STREAM * j->repeat; first += SLICE) {
+		for (uint32_t i = first & (STREAM - 1); i < (first & (STREAM - 1)) + SLICE; i++) {
 			uint64_t vfn = FIRST_VFN + j->stream[i], entry = j->root << 12;
 
 			for (int32_t level = 3; level >= 0; level--)
 				entry = words[(entry & ADDRESS) >> 3 | ((vfn >> (9 * level)) & 511)];
 			sum += (uint32_t)((entry & ADDRESS) >> 12);
 		}
-	return (struct result){ (now_ns() - start) / ((double)STREAM * j->repeat), sum, 4 };
+		start = end_slice(start, SLICE, &ns);
+	}
+	return (struct result){ ns, sum, 4 };
 }
 
 /** The first stage's walk with all its checks, but no device tables and no caches. */
@@ -225,19 +224,19 @@ static struct result walk_checked(void *p)
 	struct job *j = p;
 	struct target t = { .type = FIRST_STAGE, .first_pfn = j->root, .first_levels = 4, .snooped = true };
 	uint32_t sum = 0;
-	double start = now_ns();
+	double start = now_ns(), ns = 0;
 
-	for (uint32_t n = 0; n < j->repeat; n++)
-		for (uint32_t i = 0; i < STREAM; i++) {
-			if (i % SLICE == 0)
-				start = end_slice_before(&ns, start, i + n);
+	for (uint32_t first = 0; first < STREAM * j->repeat; first += SLICE) {
+		for (uint32_t i = first & (STREAM - 1); i < (first & (STREAM - 1)) + SLICE; i++) {
 			uint64_t out;
 
 			if (!walk_tables(j->unit, &t, (FIRST_VFN + j->stream[i]) << 12, READ, &out))
 				exit(2);
 			sum += (uint32_t)(out >> 12);
 		}
-	return (struct result){ (now_ns() - start) / ((double)STREAM * j->repeat), sum, 4 };
+		start = end_slice(start, SLICE, &ns);
+	}
+	return (struct result){ ns, sum, 4 };
 }
 
 static void fill(struct job *j)
@@ -265,9 +264,9 @@ static struct result invalidate_stream(void *p)
 
 			invalidate_page(j->unit, key->pasid, key->vfn << 12, true);
 		}
-		ns += now_ns() - start;
+		end_slice(start, batch, &ns);
 	}
-	return (struct result){ ns / ((double)batch * j->repeat), 0, 0 };
+	return (struct result){ ns, 0, 0 };
 }
 
 // Jobs.

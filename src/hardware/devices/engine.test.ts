@@ -284,6 +284,17 @@ describe("translations", () => {
     expect(kept()[0]).toEqual([0x10_6000n, NO_PASID]);
   });
 
+  test("DEV-ATS-02: a translation asked for without privilege serves no request with it", () => {
+    const { tlb, keep } = keeper();
+    keep(0x1000n, 5);
+    const found = [false, true].map((privileged) => tlb.find(0x1fffn, 5, privileged)?.address);
+    expect(found).toEqual([0x1000n, undefined]);
+    expect([tlb.find(0x2000n, 5, false), tlb.find(0x1000n, 6, false)]).toEqual([
+      undefined,
+      undefined,
+    ]);
+  });
+
   test("DEV-ATS-03: switching ATS off drops everything", () => {
     const rig = machine();
     rig.run("translate", { address: PAGE });

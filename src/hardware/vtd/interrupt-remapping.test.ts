@@ -158,6 +158,8 @@ describe("messages", () => {
     rig.entry(0x8001, { V: 0x77 });
     expect(rig.outcome(remappable(0x8001))).toBe("vector 77");
     expect(rig.outcome(remappable(1))).toBe("fault 22");
+    rig.entry(0x8103, { V: 0x78 });
+    expect(rig.outcome(remappable(0x8001, true), 0x102)).toBe("vector 78");
   });
 
   test("VTD-IR-04: compatibility format passes where it is allowed, and extended mode is off", () => {
