@@ -12,7 +12,10 @@
  */
 export * as bits from "./bits/index.ts";
 export * as capture from "./capture/index.ts";
+export * as devices from "./hardware/devices/index.ts";
+export * as interrupt from "./hardware/interrupt/index.ts";
 export * as pci from "./hardware/pci/index.ts";
+export * as platform from "./hardware/platform/index.ts";
 export * as vtd from "./hardware/vtd/index.ts";
 export * as machine from "./machine/index.ts";
 export * as memory from "./memory/index.ts";

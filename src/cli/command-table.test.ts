@@ -40,8 +40,10 @@ describe("the command table", () => {
     }
   });
 
-  test("CLI-EXIT-01: exit codes are 0 to 5, each with one meaning", () => {
-    expect(Object.values(EXITS).map(({ status }) => status)).toEqual([0, 1, 2, 3, 4, 5]);
+  test("CLI-EXIT-01: exit codes are 0 to 5, each with one meaning, and 1 with another in replay", () => {
+    expect(Object.values(EXITS).map(({ status }) => status)).toEqual([0, 1, 1, 2, 3, 4, 5]);
+    const comparing = COMMANDS.filter(({ exits }) => exits.includes("differences"));
+    expect(comparing.map(({ name }) => name)).toEqual(["replay"]);
   });
 });
 
@@ -65,6 +67,10 @@ describe("help", () => {
 
   test("CLI-HELP-03: the help of inspect", () => {
     expect(commandHelp(COMMANDS.find(({ name }) => name === "inspect")!, plain)).toMatchSnapshot();
+  });
+
+  test("CLI-HELP-03: the help of replay", () => {
+    expect(commandHelp(COMMANDS.find(({ name }) => name === "replay")!, plain)).toMatchSnapshot();
   });
 
   test("CLI-HELP-03: the help of the program", () => {

@@ -1,4 +1,4 @@
-import type { ExitName } from "./exit-codes.ts";
+import { EXITS, type ExitName } from "./exit-codes.ts";
 import type { Invocation } from "./invocation.ts";
 import type { Output } from "./output.ts";
 import type { Paint } from "./paint.ts";
@@ -107,9 +107,10 @@ export const optionsOf = (spec: CommandSpec): OptionSpec[] =>
   [...spec.groups, GLOBAL_OPTIONS].flatMap(({ options }) => options);
 
 /** Every exit of a command, in the order of their numbers. */
-export const exitsOf = (spec: CommandSpec): ExitName[] => [
-  "ok",
-  "internal",
-  "usage",
-  ...spec.exits,
-];
+export const exitsOf = (spec: CommandSpec): ExitName[] =>
+  (Object.keys(EXITS) as ExitName[]).filter(
+    (name) => ALWAYS.includes(name) || spec.exits.includes(name),
+  );
+
+/** Exits of every command. */
+const ALWAYS: readonly ExitName[] = ["ok", "internal", "usage"];

@@ -2,6 +2,7 @@ import type { Command } from "./command.ts";
 import { COMPLETION_COMMAND } from "./completion-command.ts";
 import { HELP_COMMAND } from "./help-command.ts";
 import { INSPECT_COMMAND } from "./inspect-command.ts";
+import { REPLAY_COMMAND } from "./replay-command.ts";
 import { VERSION_COMMAND } from "./version-command.ts";
 import { WALK_COMMAND } from "./walk-command.ts";
 
@@ -12,6 +13,7 @@ import { WALK_COMMAND } from "./walk-command.ts";
 export const COMMANDS: readonly Command[] = [
   INSPECT_COMMAND,
   WALK_COMMAND,
+  REPLAY_COMMAND,
   COMPLETION_COMMAND,
   HELP_COMMAND,
   VERSION_COMMAND,

@@ -1,6 +1,11 @@
 import { fileURLToPath } from "node:url";
 import { readCapture, readRegisters, type VtdCapture } from "../capture/index.ts";
 import { type InspectReport, inspectCapture, rangesOf } from "../capture/inspect/index.ts";
+import {
+  readRecording,
+  type ReplayedWindow,
+  replayRecording,
+} from "../capture/replay/index.ts";
 import { WRITE } from "../hardware/pci/index.ts";
 import { machineFromCapture, type RecordedWalk, recordWalk } from "../machine/index.ts";
 import { checkExpected } from "./expected-check.ts";
@@ -9,8 +14,10 @@ import { openNamed } from "./node-files.ts";
 import { formatDevice, parseDevice } from "./notation.ts";
 import { openCapture } from "./open-capture.ts";
 import { type Paint, padEnd } from "./paint.ts";
+import { descriptorCounts, faultLine } from "./replay-text.ts";
 import { readVersion } from "./version.ts";
 import { outcomeLines, readsText, requestLine, stepLines } from "./walk-text.ts";
+import { wrap } from "./wrap.ts";
 
 /** The captures lie beside src/ and dist/ alike. */
 const CAPTURES = fileURLToPath(new URL("../../captures/", import.meta.url));
@@ -82,6 +89,8 @@ class Demonstration {
     this.#showWalk("vtd_sm_fs", "00:03.0", 0xfff7_b040n, WRITE, { address: 0x4ce_4040n });
     this.#section("One refused, and why", "vtd_legacy_ss: second stage, in legacy mode");
     this.#showWalk("vtd_legacy_ss", "00:07.0", 0x4_0000n, WRITE, { code: 0x05 });
+    this.#section("A kernel's run, replayed", "vtd_legacy_cm: what Linux did to its unit");
+    this.#showReplay("vtd_legacy_cm");
     this.#checkAll();
   }
 
@@ -140,6 +149,26 @@ class Demonstration {
     const [first = "", ...rest] = outcomeLines(walk, unit.capabilities, this.#paint);
     this.#lines([`${mark} ${first}`, ...rest]);
     close();
+  }
+
+  /** What a kernel did to its unit, and whether ours ends up with the same registers. */
+  #showReplay(name: string): void {
+    const { files } = openNamed(CAPTURES + name);
+    const report = replayRecording(readRecording(files));
+    files.close();
+    const { windows, differences } = report;
+    const all = (count: (window: ReplayedWindow) => number): number =>
+      windows.reduce((sum, window) => sum + count(window), 0);
+    const mark = this.tally.check(differences.length === 0 && windows.length > 0, this.#paint);
+    const faults = windows.flatMap((window) => window.faults);
+    this.#lines([
+      `${counted(all(({ writes }) => writes), "register write")}, ` +
+        `${all(({ descriptors }) => descriptors.length)} descriptors, in order:`,
+      ...wrap(descriptorCounts(report), 2, 100),
+      ...faults.slice(0, 1).map(faultLine),
+      `${mark} ${windows.length} moments, ` +
+        `${all(({ registers }) => registers)} register words equal, ${counted(differences.length, "difference")}`,
+    ]);
   }
 
   /** Every capture against its expected list, one line each. */

@@ -10,6 +10,7 @@ export interface Exit {
 export const EXITS = {
   ok: { status: 0, doc: "done" },
   internal: { status: 1, doc: "a bug in softiommu" },
+  differences: { status: 1, doc: "replay: the unit and the recording differ" },
   usage: { status: 2, doc: "the command line is wrong" },
   input: { status: 3, doc: "a file cannot be read, or is not what it should be" },
   findings: { status: 4, doc: "done, and there are findings that --fail-on asked for" },

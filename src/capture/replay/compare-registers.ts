@@ -44,7 +44,10 @@ export const quadwordsAt = (words: RegisterWords, offset: number, bytes: number)
 const textOf = (quadwords: readonly bigint[]): string =>
   quadwords.length === 1
     ? hex(quadwords[0]!)
-    : `0x${[...quadwords].reverse().map((word) => word.toString(16).padStart(16, "0")).join("_")}`;
+    : `0x${[...quadwords]
+        .reverse()
+        .map((word) => word.toString(16).padStart(16, "0"))
+        .join("_")}`;
 
 /** The fields that differ. */
 export const fieldDifferences = (

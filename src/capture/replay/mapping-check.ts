@@ -1,5 +1,5 @@
-import { hex } from "../../bits/hex.ts";
 import { fromHalves, highHalf, lowHalf } from "../../bits/halves.ts";
+import { hex } from "../../bits/hex.ts";
 import { DmaRequest, NO_PASID, READ, WRITE } from "../../hardware/pci/dma-request.ts";
 import { parsePciAddress } from "../../hardware/pci/requester-id.ts";
 import { ENTRY_READ } from "../../hardware/vtd/events.ts";
@@ -18,7 +18,7 @@ export interface MappingDifference {
 /** What came of translating a list. */
 export interface MappingCheck {
   readonly differences: readonly MappingDifference[];
-  /** How many the warm unit still has as they were before. */
+  /** How many requests the warm unit answers as before, not as the tables say now. */
   readonly stale: number;
 }
 
@@ -74,19 +74,19 @@ class LastEntry {
  * `cold` reads the tables for every request and must find what the list says;
  * `warm` has cached the moments before and heard of every invalidation since.
  *
+ * @param gone the list of the moment before, of which only staleness is asked
  * @param memory the moment's, as it was recorded
  */
 export const checkMappings = (
   { cold, warm }: { readonly cold: TranslationUnit; readonly warm: TranslationUnit },
   list: readonly ExpectedMapping[],
+  gone: readonly ExpectedMapping[],
   memory: PhysicalMemory,
 ): MappingCheck => {
   const differences: MappingDifference[] = [];
   const leaf = new LastEntry(cold);
   let stale = 0;
-  for (const mapping of list) {
-    // No device of a recording uses a PASID of its own.
-    if (mapping.pasid !== null && mapping.pasid !== 0) continue;
+  for (const mapping of list.filter(isWithoutPasid)) {
     const { bdf, raw } = mapping;
     const source = parsePciAddress(bdf).requesterId;
     for (const [iova, beyond, access] of probesOf(mapping)) {
@@ -105,11 +105,23 @@ export const checkMappings = (
     }
   }
   leaf.close();
+  for (const mapping of gone.filter(isWithoutPasid)) {
+    const source = parsePciAddress(mapping.bdf).requesterId;
+    for (const [iova, , access] of probesOf(mapping)) {
+      if (answer(warm, source, iova, access) !== answer(cold, source, iova, access)) stale++;
+    }
+  }
   return { differences, stale };
 };
 
+/** Lists write the requester ID's own PASID, 0; no device of a recording uses another. */
+const isWithoutPasid = ({ pasid }: ExpectedMapping): boolean => pasid === null || pasid === 0;
+
 /** The first and the last page of a mapping, for reading and for writing. */
-const probesOf = ({ iova, size }: ExpectedMapping): [iova: bigint, beyond: bigint, access: number][] => {
+const probesOf = ({
+  iova,
+  size,
+}: ExpectedMapping): [iova: bigint, beyond: bigint, access: number][] => {
   const last = size > 4096n ? size - 4096n : 0n;
   return (last === 0n ? [0n] : [0n, last]).flatMap((beyond) =>
     [READ, WRITE].map((access): [bigint, bigint, number] => [

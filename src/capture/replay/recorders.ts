@@ -8,7 +8,9 @@ export interface RecorderFact {
   /** The codes that it records, by the specification's. */
   readonly codes?: (fault: VtdFault) => number | undefined;
   /** FRCD.PP and PV of a request without a PASID. */
-  readonly noPasid?: (scalable: boolean) => { readonly pp: bigint; readonly pv: bigint } | undefined;
+  readonly noPasid?: (
+    scalable: boolean,
+  ) => { readonly pp: bigint; readonly pv: bigint } | undefined;
 }
 
 /** A program that has recorded captures, and what is known about it. */

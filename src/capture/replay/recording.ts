@@ -58,7 +58,8 @@ const readMarks = (files: FileSource, path: string): { name: string; lastLine: n
     .map((item, i) => {
       const line = item.field("trace_line");
       const lastLine = line.integer(1, MAX_TRACE_LINES);
-      if (lastLine < last) throw line.wrong(`a line at or behind that of the moment before, ${last}`);
+      if (lastLine < last)
+        throw line.wrong(`a line at or behind that of the moment before, ${last}`);
       last = lastLine;
       return { name: names[i]!, lastLine };
     });
@@ -84,12 +85,12 @@ const readRecorder = (files: FileSource, moment: string | undefined): string | u
 };
 
 /** The moments up to the one asked for; one without a name where the capture has no list. */
-const chooseMoments = (
-  files: FileSource,
-  until: string | undefined,
-): Mark[] | undefined => {
+const chooseMoments = (files: FileSource, until: string | undefined): Mark[] | undefined => {
   const list = findPacked(files, "moments.json");
-  if (list === undefined || (until === undefined && findPacked(files, "pages.json") !== undefined)) {
+  if (
+    list === undefined ||
+    (until === undefined && findPacked(files, "pages.json") !== undefined)
+  ) {
     return undefined;
   }
   const marks = readMarks(files, list);

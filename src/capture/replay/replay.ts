@@ -4,14 +4,15 @@ import { DescriptorDecoder } from "../../hardware/vtd/descriptor-decoder.ts";
 import { FAULT_REASONS } from "../../hardware/vtd/spec/fault-reasons.ts";
 import type { VtdCapture } from "../capture.ts";
 import { CaptureError } from "../capture-error.ts";
+import type { ExpectedMapping } from "../expected-mappings.ts";
+import { compareRegisters, type NamedRegister, namedRegisters } from "./compare-registers.ts";
 import { DifferenceList } from "./difference-list.ts";
 import { FaultRecords } from "./fault-records.ts";
 import { checkMappings } from "./mapping-check.ts";
-import { compareRegisters, type NamedRegister, namedRegisters } from "./compare-registers.ts";
 import { layIn } from "./recorded-memory.ts";
-import type { RecordedMoment, Recording } from "./recording.ts";
-import { type Recorder, recordedReason, recorderOf } from "./recorders.ts";
 import { descriptorKind, RecordedQueue } from "./recorded-queue.ts";
+import { type Recorder, recordedReason, recorderOf } from "./recorders.ts";
+import type { RecordedMoment, Recording } from "./recording.ts";
 import { ReplayedUnit } from "./replayed-unit.ts";
 import {
   REPLAY_SCHEMA,
@@ -50,6 +51,8 @@ class Replay {
   /** GSTS before the last write. */
   #status = 0n;
   #inventory: Inventory = EMPTY_INVENTORY;
+  /** The list of the moment before. */
+  #gone: readonly ExpectedMapping[] = [];
 
   constructor(recording: Recording, first: VtdCapture, options: ReplayOptions) {
     this.#recording = recording;
@@ -86,11 +89,7 @@ class Replay {
     const { lastLine } = moment;
     layIn(this.#unit.memory, capture);
     const inventory = takeInventory(capture);
-    const unseen = new UnseenCount(
-      this.#inventory,
-      inventory,
-      this.#unit.capabilities.has("CM"),
-    );
+    const unseen = new UnseenCount(this.#inventory, inventory, this.#unit.capabilities.has("CM"));
     this.#inventory = inventory;
     const notes: WindowNotes = { descriptors: [], faults: [], unseen, writes: 0 };
     const before = this.#records.filled;
@@ -240,8 +239,9 @@ class Replay {
     const units = this.#unit.translations;
     // With translation off the tables say nothing about requests.
     const list = units.cold.enabled ? (capture.expected?.() ?? []) : [];
-    const { differences, stale } = checkMappings(units, list, capture.memory);
+    const { differences, stale } = checkMappings(units, list, this.#gone, capture.memory);
     for (const difference of differences) this.#list.add({ line, ...difference, fields: [] });
+    this.#gone = list;
     return { mappings: list.length, stale };
   }
 
@@ -257,8 +257,9 @@ class Replay {
   }
 }
 
-const statusText = (status: { readonly address: bigint; readonly data: number } | undefined): string =>
-  status === undefined ? "none" : `${hex(status.data)} to ${hex(status.address)}`;
+const statusText = (
+  status: { readonly address: bigint; readonly data: number } | undefined,
+): string => (status === undefined ? "none" : `${hex(status.data)} to ${hex(status.address)}`);
 
 /**
  * Replays a recording: its register writes and descriptors, in order, on a
@@ -267,7 +268,10 @@ const statusText = (status: { readonly address: bigint; readonly data: number } 
  *
  * @throws CaptureError when the recording is bad
  */
-export const replayRecording = (recording: Recording, options: ReplayOptions = {}): ReplayReport => {
+export const replayRecording = (
+  recording: Recording,
+  options: ReplayOptions = {},
+): ReplayReport => {
   const [first] = recording.moments;
   if (first === undefined) {
     const expected = "at least one moment";

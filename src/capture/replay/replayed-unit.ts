@@ -112,7 +112,10 @@ export class ReplayedUnit {
 
   /** The message that a write of `data` to `address` is, as the unit's own are delivered. */
   messageOf(address: bigint, data: number): Interrupt {
-    return decodeCompatibleMessage({ source: 0, address, data }, Number(address >> 40n) & 0xff_ffff);
+    return decodeCompatibleMessage(
+      { source: 0, address, data },
+      Number(address >> 40n) & 0xff_ffff,
+    );
   }
 
   get isScalable(): boolean {

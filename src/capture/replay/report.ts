@@ -92,7 +92,10 @@ export interface ReplayedWindow {
   readonly mappings: number;
   /** Entries of the moment's other lists that were compared: contexts, PASIDs, interrupts. */
   readonly entries: number;
-  /** How many of the mappings a unit that had cached the moment before still has as they were. */
+  /**
+   * Requests to pages of this moment or the one before that a unit with warm
+   * caches answers as before: their invalidation is still to come.
+   */
   readonly stale: number;
   readonly unseen: Unseen;
 }

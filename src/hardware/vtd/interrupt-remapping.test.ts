@@ -369,7 +369,7 @@ describe("cached entries", () => {
     expect(stale({ G: 1, IIDX: 0x100 })).toEqual(without());
   });
 
-  test("VTD-IR-15: another table", () => {
+  test("VTD-IR-15, VTD-GCMD-03: another table", () => {
     const change = (capabilities: Capabilities): string[] => {
       const rig = new InterruptRig(capabilities);
       rig.entry(1, {});

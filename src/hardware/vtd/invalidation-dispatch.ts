@@ -4,6 +4,12 @@ import type { Invalidation, InvalidationSubscriber } from "./invalidation.ts";
 import type { PendingWork } from "./pending-work.ts";
 import type { TranslationUnit } from "./unit.ts";
 
+/** A subscriber and what it has not finished yet. */
+interface Subscription {
+  readonly subscriber: InvalidationSubscriber;
+  readonly owed: Set<() => void>;
+}
+
 /** Who has a part in an invalidation. */
 export interface DispatchParts {
   readonly translation: TranslationUnit;
@@ -20,7 +26,7 @@ export interface DispatchParts {
  */
 export class InvalidationDispatch {
   readonly #parts: DispatchParts;
-  readonly #subscribers = new Map<InvalidationSubscriber, Set<() => void>>();
+  readonly #subscriptions = new Set<Subscription>();
 
   constructor(parts: DispatchParts) {
     this.#parts = parts;
@@ -28,11 +34,11 @@ export class InvalidationDispatch {
 
   /** See `RemappingUnit.subscribe`. */
   subscribe(subscriber: InvalidationSubscriber): () => void {
-    this.#subscribers.set(subscriber, new Set());
+    const subscription: Subscription = { subscriber, owed: new Set() };
+    this.#subscriptions.add(subscription);
     return () => {
-      const owed = this.#subscribers.get(subscriber);
-      this.#subscribers.delete(subscriber);
-      for (const end of owed ?? []) end();
+      this.#subscriptions.delete(subscription);
+      for (const end of subscription.owed) end();
     };
   }
 
@@ -42,7 +48,7 @@ export class InvalidationDispatch {
     const drains =
       invalidation.kind === "pasid-iotlb" || (invalidation.kind === "iotlb" && invalidation.drain);
     if (drains) this.#parts.inFlight?.whenEarlierDone(this.#parts.work.begin());
-    for (const [subscriber, owed] of this.#subscribers) {
+    for (const { subscriber, owed } of this.#subscriptions) {
       const over = this.#parts.work.begin();
       const end = (): void => {
         owed.delete(end);

@@ -235,6 +235,30 @@ describe("the queue", () => {
     expect([rig.status(), rig.read32(0x1c) & 0x0400_0000, rig.headAndTail]).toEqual([1, 0, [0, 3]]);
   });
 
+  test("VTD-QI-09: what is in the queue then is done before", () => {
+    const rig = machine();
+    const owed: (() => void)[] = [];
+    rig.unit.subscribe({ invalidated: (_, done) => owed.push(done) });
+    rig.submit(
+      iotlbDomain(1n),
+      UnitRig.wait(1n, 0x60n),
+      iotlbDomain(2n),
+      UnitRig.wait(2n, 0x20n, 1n),
+    );
+    rig.command(26, false);
+    expect([rig.headAndTail, rig.read32(0x1c) & 0x0400_0000]).toEqual([[2, 4], 0x0400_0000]);
+    owed[0]!();
+    expect([rig.status(), rig.status(1n), rig.read32(0x1c) & 0x0400_0000]).toEqual([
+      1, 0, 0x0400_0000,
+    ]);
+    owed[1]!();
+    expect([rig.status(1n), rig.read32(0x1c) & 0x0400_0000, rig.headAndTail]).toEqual([
+      2,
+      0,
+      [0, 4],
+    ]);
+  });
+
   test("VTD-QI-10: each type invalidates its own, as DMA sees it", () => {
     const found = (...descriptors: bigint[][]) => {
       const rig = machine();

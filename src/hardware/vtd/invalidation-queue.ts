@@ -36,8 +36,10 @@ export class InvalidationQueue {
   #running = false;
   /** A wait with a fence holds what follows. */
   #fenced = false;
-  /** Software has switched the queue off, and what was fetched is not over yet. */
+  /** Software has switched the queue off, and it is not over yet. */
   #ending = false;
+  /** It is empty, or stopped, and only what was fetched is not over yet. */
+  #finishing = false;
 
   constructor(
     registers: RegisterFile,
@@ -74,14 +76,10 @@ export class InvalidationQueue {
     this.run();
   }
 
-  /** Stops fetching; the queue is off once what has been fetched is over. */
+  /** The queue is off once it is empty and everything fetched from it is over. */
   disable(): void {
     this.#ending = true;
-    this.#work.wait(() => {
-      this.#ending = false;
-      this.#registers.set(GSTS, "QIES", 0);
-      this.#registers.set(IQH, "QH", 0);
-    });
+    this.run();
   }
 
   /** Fetches until head meets tail, a fence holds, or something is wrong. */
@@ -90,10 +88,21 @@ export class InvalidationQueue {
     this.#running = true;
     while (this.#mayFetch() && this.#runOne());
     this.#running = false;
+    if (this.#ending && !this.#fenced && !this.#finishing) this.#finish();
   }
 
   #mayFetch(): boolean {
-    return this.enabled && !this.#fenced && !this.#ending && !this.#owner.isStopped();
+    return this.enabled && !this.#fenced && !this.#finishing && !this.#owner.isStopped();
+  }
+
+  #finish(): void {
+    this.#finishing = true;
+    this.#work.wait(() => {
+      this.#ending = false;
+      this.#finishing = false;
+      this.#registers.set(GSTS, "QIES", 0);
+      this.#registers.set(IQH, "QH", 0);
+    });
   }
 
   /** @returns whether there may be another descriptor */
@@ -146,6 +155,7 @@ export class InvalidationQueue {
   reset(): void {
     this.#fenced = false;
     this.#ending = false;
+    this.#finishing = false;
     this.#base = 0n;
     this.#bytes = 0;
   }

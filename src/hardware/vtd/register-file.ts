@@ -31,6 +31,8 @@ export class RegisterFile {
   readonly #writable = new Uint8Array(REGISTER_WINDOW);
   readonly #clearable = new Uint8Array(REGISTER_WINDOW);
   readonly #placed: readonly Placed[];
+  /** Where the registers of a layout are: one, or for fault records several. */
+  readonly #offsets = new Map<Layout<string>, number[]>();
   readonly #handlers = new Map<Layout<string>, RegisterHandler>();
 
   constructor(capabilities: Capabilities) {
@@ -38,6 +40,9 @@ export class RegisterFile {
     this.#placed = this.rows
       .filter((row) => row.needs === undefined || capabilities.has(row.needs))
       .map((row) => ({ ...row, bytes: row.layout.bytes }));
+    for (const { layout, offset } of this.rows) {
+      this.#offsets.set(layout, [...(this.#offsets.get(layout) ?? []), offset]);
+    }
     for (const row of this.#placed) this.#setAccess(row, capabilities);
     this.reset();
   }
@@ -137,8 +142,8 @@ export class RegisterFile {
   }
 
   #offsetOf(layout: Layout<string>, index: number): number {
-    const found = this.rows.filter((row) => row.layout === layout)[index];
+    const found = this.#offsets.get(layout)?.[index];
     if (found === undefined) throw new RangeError(`no register ${layout.name} ${index}`);
-    return found.offset;
+    return found;
   }
 }
