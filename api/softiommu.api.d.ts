@@ -251,6 +251,68 @@ declare const readWhole: (files: FileSource, path: string, maxBytes: number) => 
  * @throws CaptureError when it cannot be read, is corrupt, or unpacks to more than `maxBytes`
  */
 declare const readUnpacked: (files: FileSource, path: string, maxBytes: number) => Uint8Array;
+/** What was wrong with a file, and where. */
+interface CaptureProblem {
+  /** The file, as the user named it. */
+  readonly file: string;
+  /** Byte in the file, counted from 0; in the unpacked contents of a compressed file. Absent when the file as a whole is wrong. */
+  readonly offset?: number | undefined;
+  /** What should have been there, as a noun phrase. */
+  readonly expected: string;
+  /** What was there, as a noun phrase. */
+  readonly found: string;
+  /** What the user can do about it. */
+  readonly hint?: string | undefined;
+}
+/**
+ * The only error that a capture, image, core or register file causes, however
+ * hostile: `FILE: at byte 0x..: expected X, found Y`.
+ */
+declare class CaptureError extends Error {
+  readonly name = "CaptureError";
+  readonly file: string;
+  readonly offset: number | undefined;
+  readonly expected: string;
+  readonly found: string;
+  readonly hint: string | undefined;
+  constructor(problem: CaptureProblem);
+}
+/**
+ * Text out of a file, fit for a message: quoted, cut to `MAX_QUOTED`
+ * characters, and with everything but printable ASCII escaped, so that a file
+ * cannot send control sequences to a terminal.
+ */
+declare const quote: (text: string) => string;
+/** What a JSON value can be. */
+type JsonValue = string | number | boolean | null | Json[] | Map<string, Json>;
+/**
+ * A JSON value that knows where in its file it stands, so that whoever finds it
+ * wrong can say where. `JSON.parse` keeps no positions and names none in half of
+ * its errors. Every method throws a `CaptureError` when the value is not what is
+ * asked for.
+ */
+declare class Json {
+  readonly file: string;
+  /** Byte in the file where the value begins. */
+  readonly at: number;
+  readonly value: JsonValue;
+  constructor(file: string, at: number, value: JsonValue);
+  /** The error that says that something else was expected here. */
+  wrong(expected: string, found?: string, hint?: string): CaptureError;
+  /** The value as a message shows it. */
+  describe(): string;
+  members(): Map<string, Json>;
+  /** The member `name` of an object; `undefined` when it has none. */
+  optional(name: string): Json | undefined;
+  field(name: string): Json;
+  items(most: number): readonly Json[];
+  /** A string that matches `pattern`. */
+  text(pattern: RegExp, expected: string): string;
+  /** A number without fraction, `least` and `most` included. */
+  integer(least: number, most: number): number;
+  /** A string such as "0x1f", below 2^`bits`. */
+  hex(bits: number): bigint;
+}
 /** One leaf of one device, as an expected list has it. Sizes and addresses in bytes. */
 interface ExpectedMapping {
   /** Bus, device and function, such as `00:03.0`. */
@@ -414,38 +476,6 @@ interface AmdCapture extends CapturedMachine {
 type Capture = VtdCapture | AmdCapture;
 /** The registers of either IOMMU, with its name. */
 type CapturedRegisters = Pick<VtdCapture, "iommu" | "registers"> | Pick<AmdCapture, "iommu" | "registers">;
-/** What was wrong with a file, and where. */
-interface CaptureProblem {
-  /** The file, as the user named it. */
-  readonly file: string;
-  /** Byte in the file, counted from 0; in the unpacked contents of a compressed file. Absent when the file as a whole is wrong. */
-  readonly offset?: number | undefined;
-  /** What should have been there, as a noun phrase. */
-  readonly expected: string;
-  /** What was there, as a noun phrase. */
-  readonly found: string;
-  /** What the user can do about it. */
-  readonly hint?: string | undefined;
-}
-/**
- * The only error that a capture, image, core or register file causes, however
- * hostile: `FILE: at byte 0x..: expected X, found Y`.
- */
-declare class CaptureError extends Error {
-  readonly name = "CaptureError";
-  readonly file: string;
-  readonly offset: number | undefined;
-  readonly expected: string;
-  readonly found: string;
-  readonly hint: string | undefined;
-  constructor(problem: CaptureProblem);
-}
-/**
- * Text out of a file, fit for a message: quoted, cut to `MAX_QUOTED`
- * characters, and with everything but printable ASCII escaped, so that a file
- * cannot send control sequences to a terminal.
- */
-declare const quote: (text: string) => string;
 /**
  * Packed structures as tables. A structure is declared once, with the bit
  * position of every field and the section it comes from; decoding, encoding,
@@ -946,36 +976,6 @@ interface ReadOptions {
  * @throws CaptureError when there is no such thing, or anything about it is bad
  */
 declare const readCapture: (files: FileSource, options?: ReadOptions) => Capture;
-/** What a JSON value can be. */
-type JsonValue = string | number | boolean | null | Json[] | Map<string, Json>;
-/**
- * A JSON value that knows where in its file it stands, so that whoever finds it
- * wrong can say where. `JSON.parse` keeps no positions and names none in half of
- * its errors. Every method throws a `CaptureError` when the value is not what is
- * asked for.
- */
-declare class Json {
-  readonly file: string;
-  /** Byte in the file where the value begins. */
-  readonly at: number;
-  readonly value: JsonValue;
-  constructor(file: string, at: number, value: JsonValue);
-  /** The error that says that something else was expected here. */
-  wrong(expected: string, found?: string, hint?: string): CaptureError;
-  /** The value as a message shows it. */
-  describe(): string;
-  members(): Map<string, Json>;
-  /** The member `name` of an object; `undefined` when it has none. */
-  optional(name: string): Json | undefined;
-  field(name: string): Json;
-  items(most: number): readonly Json[];
-  /** A string that matches `pattern`. */
-  text(pattern: RegExp, expected: string): string;
-  /** A number without fraction, `least` and `most` included. */
-  integer(least: number, most: number): number;
-  /** A string such as "0x1f", below 2^`bits`. */
-  hex(bits: number): bigint;
-}
 /**
  * The registers in the text of a `regs.json`.
  *
@@ -990,6 +990,314 @@ declare const parseRegisterFile: (json: Json) => CapturedRegisters;
 declare const readRegisters: (files: FileSource, path: string) => CapturedRegisters;
 /** The text of a `regs.json` that holds `captured`. */
 declare const formatRegisterFile: (captured: CapturedRegisters) => string;
+/** Version of the report, as a document. */
+declare const REPLAY_SCHEMA = "softiommu/replay@1";
+/** What the unit and the recording disagree about. */
+type DifferenceKind = "register" | "fault" | "record" | "descriptor" | "queue" | "wait" | "message" | "status" | "mapping" | "entry";
+/** A field of a register that differs. */
+interface FieldDifference {
+  readonly name: string;
+  readonly recorded: bigint;
+  readonly replayed: bigint;
+}
+/** Something that the recording has and the unit has otherwise. */
+interface Difference {
+  readonly kind: DifferenceKind;
+  /** The trace line, counted from 1; that of the moment for its registers. */
+  readonly line: number;
+  /** What is compared, such as `FRCD 0` or `0000:00:07.0 writes 0x10000`. */
+  readonly what: string;
+  readonly recorded: string;
+  readonly replayed: string;
+  /** Of a register. */
+  readonly fields: readonly FieldDifference[];
+}
+/** A difference that is known of whoever recorded. */
+interface Deviation extends Difference {
+  /** What is known, one line. */
+  readonly fact: string;
+}
+/** A descriptor that software submitted. */
+interface ReplayedDescriptor {
+  readonly line: number;
+  readonly slot: number;
+  /** Such as `iotlb page`, or `error` with the queue error's number. */
+  readonly kind: string;
+  readonly words: readonly bigint[];
+}
+/** A request that was refused. */
+interface ReplayedFault {
+  readonly line: number;
+  readonly bdf: string;
+  readonly address: bigint;
+  readonly write: boolean;
+  /** What was recorded. */
+  readonly recorded: number;
+  /** The specification's code; 0 when the unit lets the request pass. */
+  readonly code: number;
+  /** Why the unit refuses it. */
+  readonly text: string;
+}
+/** What came and went inside a window, so that neither moment shows it. */
+interface Unseen {
+  /** Page invalidations for addresses that are mapped at neither end. */
+  readonly pages: number;
+  /** Domains that were invalidated and that no device has at either end. */
+  readonly domains: readonly number[];
+  /** Devices whose context was invalidated and that have none at either end. */
+  readonly devices: readonly string[];
+  /** Fault records that were filled and cleared again. */
+  readonly records: number;
+  /** Descriptors that others have overwritten in the queue. */
+  readonly descriptors: number;
+}
+/** The trace between two moments. */
+interface ReplayedWindow {
+  /** The moment that ends it; `null` in a capture of one. */
+  readonly moment: string | null;
+  readonly firstLine: number;
+  readonly lastLine: number;
+  readonly writes: number;
+  readonly descriptors: readonly ReplayedDescriptor[];
+  readonly faults: readonly ReplayedFault[];
+  /** Registers compared at its end that hold something. */
+  readonly registers: number;
+  /** Mappings of the moment's list that were translated; 0 without one. */
+  readonly mappings: number;
+  /** Entries of the moment's other lists that were compared: contexts, PASIDs, interrupts. */
+  readonly entries: number;
+  /**
+   * Requests to pages of this moment or the one before that a unit with warm
+   * caches answers as before: their invalidation is still to come.
+   */
+  readonly stale: number;
+  readonly unseen: Unseen;
+}
+/** What came of a replay. */
+interface ReplayReport {
+  readonly schema: typeof REPLAY_SCHEMA;
+  readonly capture: string;
+  /** Who recorded it, where that is known and allowed for. */
+  readonly recorder: string | null;
+  readonly windows: readonly ReplayedWindow[];
+  readonly differences: readonly Difference[];
+  /** Differences that are not listed, beyond a bound. */
+  readonly more: number;
+  readonly deviations: readonly Deviation[];
+}
+/** The report as the JSON document `softiommu/replay@1`. */
+declare const replayDocument: (report: ReplayReport) => object;
+/** A descriptor as `descs.txt` has it. */
+interface ListedDescriptor {
+  /** Its number in the queue. */
+  readonly slot: number;
+  readonly type: string;
+  /** Four quadwords; those that were never seen are 0. */
+  readonly words: readonly [bigint, bigint, bigint, bigint];
+}
+/** An entry of a root, context, PASID or interrupt table, as a moment's list has it. */
+interface ListedEntry {
+  /** What it is, for people. */
+  readonly what: string;
+  /** Where it is in memory. */
+  readonly address: bigint;
+  /** Its quadwords. */
+  readonly raw: readonly bigint[];
+}
+/** A mapping of a moment's list, and its leaf entry where the list has it. */
+interface ListedMapping extends ExpectedMapping {
+  readonly raw: bigint | undefined;
+}
+declare const VER: Layout<"MINOR" | "MAJOR">;
+/** Commands: level bits keep their state as long as they are written 1, one-shot bits act once. Reads 0. */
+declare const GCMD: Layout<"CFI" | "SIRTP" | "IRE" | "QIE" | "WBF" | "EAFL" | "SFL" | "SRTP" | "TE">;
+declare const GSTS: Layout<"CFIS" | "IRTPS" | "IRES" | "QIES" | "WBFS" | "AFLS" | "FLS" | "RTPS" | "TES">;
+/** Context-cache invalidation by register. Writing ICC starts it. */
+declare const CCMD: Layout<"DID" | "SID" | "FM" | "CAIG" | "CIRG" | "ICC">;
+declare const FSTS: Layout<"PFO" | "PPF" | "AFO" | "APF" | "IQE" | "ICE" | "ITE" | "FRI">;
+declare const FECTL: Layout<"IP" | "IM">;
+declare const FEDATA: Layout<"DATA" | "EXTENDED">;
+declare const FEADDR: Layout<"MA">;
+declare const FEUADDR: Layout<"MUA">;
+declare const PMEN: Layout<"PRS" | "EPM">;
+declare const PLMBASE: Layout<"BASE">;
+declare const PLMLIMIT: Layout<"LIMIT">;
+declare const PHMBASE: Layout<"BASE">;
+declare const PHMLIMIT: Layout<"LIMIT">;
+declare const IQH: Layout<"QH">;
+declare const IQT: Layout<"QT">;
+declare const IQA: Layout<"QS" | "DW" | "IQA">;
+declare const ICS: Layout<"IWC">;
+declare const IECTL: Layout<"IP" | "IM">;
+declare const IEDATA: Layout<"DATA" | "EXTENDED">;
+declare const IEADDR: Layout<"MA">;
+declare const IEUADDR: Layout<"MUA">;
+/** Why the queue stopped. */
+declare const IQERCD: Layout<"IQEI" | "ITESID" | "ICESID">;
+declare const IRTA: Layout<"S" | "EIME" | "IRTA">;
+declare const PQH: Layout<"PQH">;
+declare const PQT: Layout<"PQT">;
+declare const PQA: Layout<"PQS" | "PQA">;
+declare const PRS: Layout<"PPR" | "PRO">;
+declare const PECTL: Layout<"IP" | "IM">;
+declare const PEDATA: Layout<"DATA" | "EXTENDED">;
+declare const PEADDR: Layout<"MA">;
+declare const PEUADDR: Layout<"MUA">;
+/** Invalidation address, at IRO*16. */
+declare const IVA: Layout<"AM" | "IH" | "ADDR">;
+/** IOTLB invalidation by register, at IRO*16 + 8. Writing IVT starts it. */
+declare const IOTLB: Layout<"DID" | "DW" | "DR" | "IAIG" | "IIRG" | "IVT">;
+/** Fault record, at FRO*16 + 16n. */
+declare const FRCD: Layout<"SID" | "FI" | "T2" | "PRIV" | "EXE" | "PP" | "FR" | "PV" | "AT" | "T1" | "F">;
+/** The registers of the fault event. */
+declare const FAULT_EVENT: {
+  readonly control: Layout<"IP" | "IM">;
+  readonly data: Layout<"DATA" | "EXTENDED">;
+  readonly address: Layout<"MA">;
+  readonly upper: Layout<"MUA">;
+};
+/** The registers of the completion event. */
+declare const COMPLETION_EVENT: {
+  readonly control: Layout<"IP" | "IM">;
+  readonly data: Layout<"DATA" | "EXTENDED">;
+  readonly address: Layout<"MA">;
+  readonly upper: Layout<"MUA">;
+};
+/** The registers of the page request event. */
+declare const PAGE_REQUEST_EVENT: {
+  readonly control: Layout<"IP" | "IM">;
+  readonly data: Layout<"DATA" | "EXTENDED">;
+  readonly address: Layout<"MA">;
+  readonly upper: Layout<"MUA">;
+};
+/** A register as one row: where it is, what it is, what it holds at reset. */
+interface RegisterRow {
+  readonly layout: Layout<string>;
+  readonly offset: number;
+  /** Value at reset, low quadword first. */
+  readonly reset: bigint;
+  /** Capability without which the register reads 0 and ignores writes. */
+  readonly needs?: string;
+}
+/** Every register of a unit with these values of CAP and ECAP, which say where some of them are. */
+declare const registerRows: (cap: bigint, ecap: bigint) => readonly RegisterRow[];
+/** Size of a unit's register window in bytes. */
+declare const REGISTER_WINDOW = 4096;
+/** Widths of an access in bytes. */
+type RegisterWidth = 1 | 2 | 4 | 8;
+/** What one line of a QEMU trace says, as far as replaying needs it. */
+type TraceEntry = /** The unit was put into its reset state. */{
+  readonly kind: "reset";
+} /** Software wrote a register. */ | {
+  readonly kind: "write";
+  readonly offset: number;
+  readonly width: RegisterWidth;
+  readonly value: bigint;
+} | {
+  readonly kind: "read";
+  readonly offset: number;
+  readonly width: RegisterWidth;
+} /** GSTS before a write of GCMD. */ | {
+  readonly kind: "status";
+  readonly before: bigint;
+} /** Which descriptor is fetched next: its number in the queue. */ | {
+  readonly kind: "head";
+  readonly slot: number;
+} /** The descriptor that was fetched: its first two quadwords. */ | {
+  readonly kind: "descriptor";
+  readonly type: string;
+  readonly low: bigint;
+  readonly high: bigint;
+} /** A wait wrote its status. */ | {
+  readonly kind: "wait";
+  readonly address: bigint;
+  readonly data: number;
+} /** A request of a device was refused. */ | {
+  readonly kind: "fault";
+  readonly source: number;
+  readonly code: number;
+  readonly address: bigint;
+  readonly write: boolean;
+} /** A fault record was filled; F is not set yet. */ | {
+  readonly kind: "record";
+  readonly index: number;
+  readonly low: bigint;
+  readonly high: bigint;
+} /** FSTS.PPF became this. */ | {
+  readonly kind: "pending";
+  readonly set: boolean;
+} /** The unit sent a message of its own. */ | {
+  readonly kind: "message";
+  readonly address: bigint;
+  readonly data: number;
+} /** Says nothing that a replay needs. */ | {
+  readonly kind: "other";
+  readonly name: string;
+};
+/** A trace line, and where it stands. */
+interface TraceLine {
+  /** Counted from 1. */
+  readonly number: number;
+  /** Byte in the unpacked file where it begins. */
+  readonly offset: number;
+  readonly entry: TraceEntry;
+}
+/** A moment of a recording: the machine's state after a line of the trace. */
+interface RecordedMoment {
+  /** Absent in a capture of one moment. */
+  readonly name?: string;
+  /** The last trace line before it, counted from 1. */
+  readonly lastLine: number;
+  /** @throws CaptureError when its files are bad */
+  open(): VtdCapture;
+  /**
+   * The entries that its lists have, and where they are.
+   *
+   * @throws CaptureError when a list is bad
+   */
+  entries(capture: VtdCapture): Iterable<ListedEntry>;
+  /**
+   * The mappings that its list has.
+   *
+   * @throws CaptureError when the list is bad
+   */
+  mappings(): readonly ListedMapping[];
+}
+/** What happened to a unit, and its state at one moment or several. */
+interface Recording {
+  /** What the user called it. */
+  readonly name: string;
+  /** The trace file as messages call it. */
+  readonly traceFile: string;
+  /** Every line up to the last moment. */
+  readonly lines: readonly TraceLine[];
+  /** By trace line; absent where only the trace shows them. */
+  readonly descriptors?: ReadonlyMap<number, ListedDescriptor>;
+  /** In the order of time, at least one. */
+  readonly moments: readonly RecordedMoment[];
+  /** Version of the QEMU that recorded it, as `regs.json` has it. */
+  readonly recorder?: string;
+}
+/**
+ * Reads a recording: a capture with `regtrace.txt` beside it.
+ *
+ * @param until the moment to stop at; the last when absent
+ * @throws CaptureError when there is no trace, or anything about it is bad
+ */
+declare const readRecording: (files: FileSource, until?: string) => Recording;
+/** How a recording is replayed. */
+interface ReplayOptions {
+  /** Nothing is allowed for that whoever recorded is known to do otherwise. */
+  readonly specification?: boolean;
+}
+/**
+ * Replays a recording: its register writes and descriptors, in order, on a
+ * unit over its memory. At each moment the unit's registers are held against
+ * those that were recorded.
+ *
+ * @throws CaptureError when the recording is bad
+ */
+declare const replayRecording: (recording: Recording, options?: ReplayOptions) => ReplayReport;
 /** What a capture is made of; a `Capture` that has stored pages is one. */
 type CaptureContents = CapturedRegisters & {
   readonly memory: PhysicalMemory; /** Where RAM is, by address and apart. */
@@ -1009,7 +1317,7 @@ interface WriteOptions {
  */
 declare const writeCapture: (contents: CaptureContents, sink: FileSink, options?: WriteOptions) => void;
 declare namespace index_d_exports$1 {
-  export { AMD_REGISTERS, AmdCapture, AmdRegisterName, AmdRegisters, Capture, CaptureContents, CaptureError, CaptureProblem, CapturedMachine, CapturedRegisters, DeviceReport, ExpectedMapping, FINDING_CODES, FaultRecord, FileSink, FileSource, Finding, FindingCode, INSPECT_SCHEMA, InspectOptions, InspectReport, InspectTruncation, MAX_FINDINGS, MappedRange, Mapping, MemoryFiles, PasidReport, RamRange, ReadOptions, Refusal, RegisterWords, StageReport, StoredPage, TranslationType, UnpackFailure, VTD_REGISTERS, VtdCapture, VtdRegisterName, VtdRegisters, WatchedRange, WriteOptions, amdRegisters, assumedVtdRegisters, faultRecordsOf, fileName, findPacked, formatRegisterFile, inspectCapture, inspectDocument, isGzip, mappingsOf, memoryFiles, parseRegisterFile, quote, rangesOf, readCapture, readExactly, readExpectedMappings, readRegisters, readUnpacked, readWhole, registerAt, setRegister, vtdRegisters, withVtdRegisters, writeCapture };
+  export { AMD_REGISTERS, AmdCapture, AmdRegisterName, AmdRegisters, Capture, CaptureContents, CaptureError, CaptureProblem, CapturedMachine, CapturedRegisters, Deviation, DeviceReport, Difference, DifferenceKind, ExpectedMapping, FINDING_CODES, FaultRecord, FieldDifference, FileSink, FileSource, Finding, FindingCode, INSPECT_SCHEMA, InspectOptions, InspectReport, InspectTruncation, MAX_FINDINGS, MappedRange, Mapping, MemoryFiles, PasidReport, REPLAY_SCHEMA, RamRange, ReadOptions, RecordedMoment, Recording, Refusal, RegisterWords, ReplayOptions, ReplayReport, ReplayedDescriptor, ReplayedFault, ReplayedWindow, StageReport, StoredPage, TranslationType, UnpackFailure, Unseen, VTD_REGISTERS, VtdCapture, VtdRegisterName, VtdRegisters, WatchedRange, WriteOptions, amdRegisters, assumedVtdRegisters, faultRecordsOf, fileName, findPacked, formatRegisterFile, inspectCapture, inspectDocument, isGzip, mappingsOf, memoryFiles, parseRegisterFile, quote, rangesOf, readCapture, readExactly, readExpectedMappings, readRecording, readRegisters, readUnpacked, readWhole, registerAt, replayDocument, replayRecording, setRegister, vtdRegisters, withVtdRegisters, writeCapture };
 }
 /**
  * The event channel. Every change of state is an event whose type is declared
@@ -2073,8 +2381,211 @@ declare const parsePciAddress: (text: string) => PciAddress;
 declare const TYPE_0_HEADER: Layout<"vendorId" | "deviceId" | "ioSpaceEnable" | "memorySpaceEnable" | "busMasterEnable" | "parityErrorResponse" | "serrEnable" | "interruptDisable" | "interruptStatus" | "capabilitiesList" | "masterDataParityError" | "signaledTargetAbort" | "receivedTargetAbort" | "receivedMasterAbort" | "signaledSystemError" | "detectedParityError" | "revisionId" | "classCode" | "cacheLineSize" | "latencyTimer" | "headerType" | "multiFunction" | "bist" | "capabilitiesPointer" | "interruptLine" | "interruptPin" | "subsystemVendorId" | "subsystemId">;
 /** Header of a bridge, which every port of a root complex or switch is too (PCIe 6.3 §7.5.1.3). */
 declare const TYPE_1_HEADER: Layout<"vendorId" | "deviceId" | "ioSpaceEnable" | "memorySpaceEnable" | "busMasterEnable" | "parityErrorResponse" | "serrEnable" | "interruptDisable" | "interruptStatus" | "capabilitiesList" | "masterDataParityError" | "signaledTargetAbort" | "receivedTargetAbort" | "receivedMasterAbort" | "signaledSystemError" | "detectedParityError" | "revisionId" | "classCode" | "cacheLineSize" | "latencyTimer" | "headerType" | "multiFunction" | "bist" | "capabilitiesPointer" | "interruptLine" | "interruptPin" | "primaryBus" | "secondaryBus" | "subordinateBus" | "ioBase" | "ioLimit" | "secondaryStatus" | "memoryBase" | "memoryLimit" | "prefetchable64" | "prefetchableBase" | "prefetchableLimit64" | "prefetchableLimit" | "prefetchableBaseUpper" | "prefetchableLimitUpper" | "bridgeParityErrorResponse" | "bridgeSerrEnable" | "isaEnable" | "vgaEnable" | "secondaryBusReset">;
-declare namespace index_d_exports$5 {
+declare namespace index_d_exports$7 {
   export { ACS_CAPABILITY, ACS_SERVICES, ATS_CAPABILITY, AcsDeclaration, AcsHop, AcsService, AtsInvalidation, AtsRange, AtsRangeEncoding, AtsTarget, BarDeclaration, BaseAddressRegister, Bus, BusInspection, CONVENTIONAL_CONFIG_SIZE, CompletionStatus, ConfigSpace, ConfigWidth, ConfigWriteListener, DmaFault, DmaPort, DmaRequest, EXECUTE, EXTENDED_CONFIG_SIZE, Fabric, FabricInspection, FieldValues, FunctionDeclaration, FunctionInspection, FunctionKind, InFlight, InFlightContext, InFlightRequests, InterruptPort, InterruptRequest, KINDS, KindFacts, MSI_CAPABILITY, MmioMap, MmioTarget, MmioWidth, NO_PASID, PAGE_REQUEST_CAPABILITY, PAGE_RESPONSE_FAILURE, PAGE_RESPONSE_INVALID_REQUEST, PAGE_RESPONSE_SUCCESS, PASID_CAPABILITY, PCI_CONFIG_WRITE, PCI_DEVICE_INVALIDATION, PCI_EXPRESS_CAPABILITY, PCI_INTERRUPT, PCI_PAGE_RESPONSE, PCI_REQUEST, PCI_RESET, PCI_TRANSFER_ENDED, PRIVILEGED, PageGroupResponse, PageRequest, PageRequestInterface, PageRequestOutcome, PageRequestResult, PciAddress, PciAddressError, PciCapability, PciFault, PciFaultReason, PciFunction, PortFabric, READ, ReadResult, Route, TRANSFERRED, TRANSLATED$1 as TRANSLATED, TRANSLATION_REQUEST, TYPE_0_HEADER, TYPE_1_HEADER, Topology, TransferFailure, TransferPiece, TransferResult, TranslationResult, Translator, TranslatorScope, UNTRANSLATED, WRITE, acsPath, aliasesOf, assignMemory, busOf, configSpaceOf, decodeAtsRange, deviceOf, dwordAt, encodeAtsRange, formatPciAddress, formatRequesterId, functionOf, functionsBelow, isInterruptRequest, parsePciAddress, pciFault, placeBaseAddresses, refusalOf, requesterId, requesterOf, routeFrom, sendMsi };
+}
+/** How a device answers invalidations. */
+type InvalidationAnswers = /** Once its requests that use what was dropped are over. */"in-time" /** When `answer` is called. */ | "late" | "never" /** In time, but naming another invalidation. */ | "wrong";
+/** A translation that a device keeps. */
+interface CachedTranslation {
+  /** The PASID, or `NO_PASID`. */
+  readonly pasid: number;
+  /** Whether it was asked for with privilege. */
+  readonly privileged: boolean;
+  /** First address of the range. */
+  readonly address: bigint;
+  /** log2 of its size in bytes. */
+  readonly sizeLg2: number;
+  /** Physical address of its first byte. */
+  readonly target: bigint;
+  /** `READ`, `WRITE` and `EXECUTE`, or-ed. */
+  readonly granted: number;
+}
+/**
+ * A device's cache of translations. It keeps what ATS answered until it is told
+ * to drop it: a translation that the tables no longer hold is used meanwhile.
+ */
+declare class DeviceTlb {
+  #private;
+  /** @param inFlight the device's own requests in flight */
+  constructor(answers: InvalidationAnswers, inFlight: InFlightRequests);
+  /** The translations kept, oldest first. */
+  get translations(): readonly CachedTranslation[];
+  /** Invalidations that `answer` would answer. */
+  get owed(): number;
+  /** The translation that holds `address`. */
+  find(address: bigint, pasid: number, privileged: boolean): CachedTranslation | undefined;
+  /** Keeps a translation in place of one that holds the same address. */
+  keep(translation: CachedTranslation): void;
+  /** Drops what `what` covers, and answers in its way (PCIe 6.3 §10.3.3). */
+  invalidate(what: AtsInvalidation, completed: (right?: boolean) => void): void;
+  /** Answers everything that has been put off. */
+  answer(): void;
+  /** Drops everything, unasked. */
+  clear(): void;
+}
+/** What may differ from one engine to the next. */
+interface DmaEngineOptions {
+  readonly answers?: InvalidationAnswers;
+  /** Commands wait for `step`, instead of being carried out as they are written. */
+  readonly stepped?: boolean;
+}
+/** The engine as PCI describes it: one 4 KiB base address register, MSI, ATS, page requests, PASIDs. */
+declare const engineDeclaration: (place: Pick<FunctionDeclaration, "kind" | "device" | "function">) => FunctionDeclaration;
+/** The engine as plain data. */
+interface EngineInspection {
+  readonly schema: "softiommu/dma-engine@1";
+  readonly function: string;
+  readonly status: number;
+  readonly held: boolean;
+  readonly translations: number;
+}
+/**
+ * A trivial DMA engine: software writes address, length and command, and reads
+ * status. It moves memory to and from its own buffer, fills memory, asks for
+ * translations and pages, and can hold a transfer between translation and
+ * memory, so that everything a remapping unit promises can be seen by DMA.
+ *
+ * It does nothing by itself: a command is carried out when it is written, or
+ * at the next `step`.
+ */
+declare class DmaEngine implements MmioTarget, AtsTarget {
+  #private;
+  readonly function: PciFunction;
+  readonly port: DmaPort;
+  /** Its cache of translations. */
+  readonly tlb: DeviceTlb;
+  constructor(fabric: Fabric, fn: PciFunction, options?: DmaEngineOptions);
+  readRegister(_bar: number, offset: number, width: MmioWidth): bigint;
+  /** A write that covers the operation's byte starts the command; one that comes while another is not done is not heard. */
+  writeRegister(_bar: number, offset: number, width: MmioWidth, value: bigint): void;
+  /**
+   * Carries out the command that waits.
+   *
+   * @returns whether there was one
+   */
+  step(): boolean;
+  invalidate(what: AtsInvalidation, completed: (right?: boolean) => void): void;
+  respond({
+    group,
+    code
+  }: PageGroupResponse): void;
+  /** The engine's state as plain data. */
+  inspect(): EngineInspection;
+}
+/**
+ * Puts an engine on a bus.
+ *
+ * @throws RangeError when it cannot sit there: a bug in the caller
+ */
+declare const addDmaEngine: (fabric: Fabric, bus: Bus, place: Pick<FunctionDeclaration, "kind" | "device" | "function">, options?: DmaEngineOptions) => DmaEngine;
+/** Bytes behind the engine's one base address register. */
+declare const ENGINE_BAR_SIZE = 4096;
+/** Where the engine's buffer lies in them. */
+declare const ENGINE_BUFFER = 2048;
+/** Bytes in the buffer, and the longest transfer to or from it. */
+declare const ENGINE_BUFFER_SIZE = 2048;
+/** The longest fill in bytes. */
+declare const ENGINE_FILL_LIMIT = 65536;
+declare const IDENTITY: Layout<"id">;
+declare const ADDRESS: Layout<"address">;
+declare const LENGTH: Layout<"length">;
+declare const PASID: Layout<"pasid" | "tagged">;
+/** Writing the byte of `operation` starts it. */
+declare const COMMAND: Layout<"operation" | "privileged" | "execute" | "wantsWrite" | "translated" | "hold" | "interrupt" | "last" | "group">;
+declare const STATUS: Layout<"busy" | "done" | "error" | "held" | "fault">;
+declare const PATTERN: Layout<"pattern">;
+declare const TRANSLATION: Layout<"address" | "execute" | "read" | "write" | "sizeLg2">;
+declare const RESPONSE: Layout<"group" | "code" | "valid">;
+/** COMMAND.operation; others are refused. */
+declare const OPERATIONS: {
+  /** Memory to buffer. */readonly read: 1; /** Buffer to memory. */
+  readonly write: 2; /** PATTERN to memory. */
+  readonly fill: 3; /** Asks for the translation of the page at ADDRESS, and keeps it. */
+  readonly translate: 4; /** Asks for the page at ADDRESS. */
+  readonly requestPage: 5; /** Lets the transfer go that is held. */
+  readonly release: 6;
+};
+/** STATUS.fault where the engine itself refuses; what comes from outside keeps its code. */
+declare const ENGINE_FAULTS: {
+  /** No such operation, or nothing to release, or a transfer is held already. */readonly command: 240; /** LENGTH is 0, or beyond the buffer or the limit. */
+  readonly length: 241; /** The translation does not grant what the transfer needs. */
+  readonly permission: 242;
+};
+/** A register's place in the window and its value after reset. */
+interface EngineRegisterRow {
+  readonly offset: number;
+  readonly layout: Layout<string>;
+  readonly reset: bigint;
+}
+/** Every register of the engine. */
+declare const ENGINE_REGISTERS: readonly EngineRegisterRow[];
+declare namespace index_d_exports$2 {
+  export { ADDRESS, COMMAND, CachedTranslation, DeviceTlb, DmaEngine, DmaEngineOptions, ENGINE_BAR_SIZE, ENGINE_BUFFER, ENGINE_BUFFER_SIZE, ENGINE_FAULTS, ENGINE_FILL_LIMIT, ENGINE_REGISTERS, EngineInspection, EngineRegisterRow, IDENTITY, InvalidationAnswers, LENGTH, OPERATIONS, PASID, PATTERN, RESPONSE, STATUS, TRANSLATION, addDmaEngine, engineDeclaration };
+}
+/** A message-signalled interrupt on its way: a write to FEE0_0000 to FEEF_FFFF. */
+interface MsiMessage {
+  /** Requester ID of who sends it. */
+  readonly source: number;
+  /** Where it is written; bits 63:32 are used in the units' own events only. */
+  readonly address: bigint;
+  /** What is written, 32 bits. */
+  readonly data: number;
+}
+/** An interrupt as a local APIC gets it. */
+interface Interrupt {
+  /** 0 to 255. */
+  readonly vector: number;
+  /** APIC ID, 8 bits, or 32 where extended interrupt mode is on. */
+  readonly destination: number;
+  readonly destinationMode: "physical" | "logical";
+  readonly redirectionHint: boolean;
+  /** 0 fixed, 1 lowest priority, 2 SMI, 4 NMI, 5 INIT, 7 ExtINT. */
+  readonly deliveryMode: number;
+  readonly triggerMode: "edge" | "level";
+}
+/** Where interrupts end: a local APIC, or a test's list. */
+interface InterruptSink {
+  deliver(interrupt: Interrupt): void;
+}
+/** First address of the range that interrupts are written to. */
+declare const INTERRUPT_RANGE_START = 4276092928n;
+/** Last address of that range. */
+declare const INTERRUPT_RANGE_LAST = 4277141503n;
+/**
+ * Reads a message in compatibility format (Intel SDM volume 3, 11.11): what an
+ * APIC makes of it when nothing remaps it.
+ *
+ * @param extendedDestination bits 31:8 of the destination, which only a unit's own events carry
+ */
+declare const decodeCompatibleMessage: ({
+  address,
+  data
+}: MsiMessage, extendedDestination?: number) => Interrupt;
+declare namespace index_d_exports$3 {
+  export { INTERRUPT_RANGE_LAST, INTERRUPT_RANGE_START, Interrupt, InterruptSink, MsiMessage, decodeCompatibleMessage };
+}
+/** Time as a machine sees it. Nobody reads the host's clock. */
+interface Clock {
+  /** Nanoseconds since the machine began. */
+  now(): bigint;
+  /**
+   * Calls `callback` once `ns` nanoseconds have passed.
+   *
+   * @returns a function that calls it off
+   */
+  after(ns: bigint, callback: () => void): () => void;
+}
+/** A clock that stands still until it is told to go on. Alarms ring in the order of their times, then of their setting. */
+declare class ManualClock implements Clock {
+  #private;
+  now(): bigint;
+  after(ns: bigint, callback: () => void): () => void;
+  /** Lets `ns` nanoseconds pass; alarms set meanwhile ring too when their time comes. */
+  advance(ns: bigint): void;
+}
+declare namespace index_d_exports$8 {
+  export { Clock, ManualClock };
 }
 /** log2 of the number of entries of each of a unit's caches. */
 interface CacheSizes {
@@ -2104,98 +2615,6 @@ declare class Counters {
   /** Requests refused. */
   faults: number;
 }
-/** Time as a machine sees it. Nobody reads the host's clock. */
-interface Clock {
-  /** Nanoseconds since the machine began. */
-  now(): bigint;
-  /**
-   * Calls `callback` once `ns` nanoseconds have passed.
-   *
-   * @returns a function that calls it off
-   */
-  after(ns: bigint, callback: () => void): () => void;
-}
-/** A message-signalled interrupt on its way: a write to FEE0_0000 to FEEF_FFFF. */
-interface MsiMessage {
-  /** Requester ID of who sends it. */
-  readonly source: number;
-  /** Where it is written; bits 63:32 are used in the units' own events only. */
-  readonly address: bigint;
-  /** What is written, 32 bits. */
-  readonly data: number;
-}
-/** An interrupt as a local APIC gets it. */
-interface Interrupt {
-  /** 0 to 255. */
-  readonly vector: number;
-  /** APIC ID, 8 bits, or 32 where extended interrupt mode is on. */
-  readonly destination: number;
-  readonly destinationMode: "physical" | "logical";
-  readonly redirectionHint: boolean;
-  /** 0 fixed, 1 lowest priority, 2 SMI, 4 NMI, 5 INIT, 7 ExtINT. */
-  readonly deliveryMode: number;
-  readonly triggerMode: "edge" | "level";
-}
-/** Where interrupts end: a local APIC, or a test's list. */
-interface InterruptSink {
-  deliver(interrupt: Interrupt): void;
-}
-declare const VER: Layout<"MINOR" | "MAJOR">;
-/** Commands: level bits keep their state as long as they are written 1, one-shot bits act once. Reads 0. */
-declare const GCMD: Layout<"CFI" | "SIRTP" | "IRE" | "QIE" | "WBF" | "EAFL" | "SFL" | "SRTP" | "TE">;
-declare const GSTS: Layout<"CFIS" | "IRTPS" | "IRES" | "QIES" | "WBFS" | "AFLS" | "FLS" | "RTPS" | "TES">;
-/** Context-cache invalidation by register. Writing ICC starts it. */
-declare const CCMD: Layout<"DID" | "SID" | "FM" | "CAIG" | "CIRG" | "ICC">;
-declare const FSTS: Layout<"PFO" | "PPF" | "AFO" | "APF" | "IQE" | "ICE" | "ITE" | "FRI">;
-declare const FECTL: Layout<"IP" | "IM">;
-declare const FEDATA: Layout<"DATA" | "EXTENDED">;
-declare const FEADDR: Layout<"MA">;
-declare const FEUADDR: Layout<"MUA">;
-declare const PMEN: Layout<"PRS" | "EPM">;
-declare const PLMBASE: Layout<"BASE">;
-declare const PLMLIMIT: Layout<"LIMIT">;
-declare const PHMBASE: Layout<"BASE">;
-declare const PHMLIMIT: Layout<"LIMIT">;
-declare const IQH: Layout<"QH">;
-declare const IQT: Layout<"QT">;
-declare const IQA: Layout<"QS" | "DW" | "IQA">;
-declare const ICS: Layout<"IWC">;
-declare const IECTL: Layout<"IP" | "IM">;
-declare const IEDATA: Layout<"DATA" | "EXTENDED">;
-declare const IEADDR: Layout<"MA">;
-declare const IEUADDR: Layout<"MUA">;
-/** Why the queue stopped. */
-declare const IQERCD: Layout<"IQEI" | "ITESID" | "ICESID">;
-declare const IRTA: Layout<"S" | "EIME" | "IRTA">;
-declare const PQH: Layout<"PQH">;
-declare const PQT: Layout<"PQT">;
-declare const PQA: Layout<"PQS" | "PQA">;
-declare const PRS: Layout<"PPR" | "PRO">;
-declare const PECTL: Layout<"IP" | "IM">;
-declare const PEDATA: Layout<"DATA" | "EXTENDED">;
-declare const PEADDR: Layout<"MA">;
-declare const PEUADDR: Layout<"MUA">;
-/** Invalidation address, at IRO*16. */
-declare const IVA: Layout<"AM" | "IH" | "ADDR">;
-/** IOTLB invalidation by register, at IRO*16 + 8. Writing IVT starts it. */
-declare const IOTLB: Layout<"DID" | "DW" | "DR" | "IAIG" | "IIRG" | "IVT">;
-/** Fault record, at FRO*16 + 16n. */
-declare const FRCD: Layout<"SID" | "FI" | "T2" | "PRIV" | "EXE" | "PP" | "FR" | "PV" | "AT" | "T1" | "F">;
-/** A register as one row: where it is, what it is, what it holds at reset. */
-interface RegisterRow {
-  readonly layout: Layout<string>;
-  readonly offset: number;
-  /** Value at reset, low quadword first. */
-  readonly reset: bigint;
-  /** Capability without which the register reads 0 and ignores writes. */
-  readonly needs?: string;
-}
-/** Every register of a unit with these values of CAP and ECAP, which say where some of them are. */
-declare const registerRows: (cap: bigint, ecap: bigint) => readonly RegisterRow[];
-/** Size of a unit's register window in bytes. */
-declare const REGISTER_WINDOW = 4096;
-/** Widths of an access in bytes. */
-type RegisterWidth = 1 | 2 | 4 | 8;
 /** How a unit reaches the translation caches of devices: a fabric, usually. */
 interface DeviceTlbs {
   /**
@@ -2616,7 +3035,7 @@ declare const FAULT_REASONS: ReadonlyMap<number, FaultReason>;
 /** Capability register, offset 08 (§11.4.2). All fields are read-only. */
 declare const CAP: Layout<"ND" | "AFL" | "RWBF" | "PLMR" | "PHMR" | "CM" | "SAGAW" | "MGAW" | "ZLR" | "FRO" | "SSLPS" | "PSI" | "NFR" | "MAMV" | "DWD" | "DRD" | "FS1GP" | "PI" | "FS5LP" | "ECMDS" | "ESIRTPS" | "ESRTPS">;
 /** Extended capability register, offset 10 (§11.4.3). All fields are read-only. */
-declare const ECAP: Layout<"FSTS" | "EIM" | "PRS" | "PASID" | "C" | "QI" | "DT" | "IR" | "PT" | "SC" | "IRO" | "MHMV" | "MTS" | "NEST" | "ERS" | "SRS" | "NWFS" | "EAFS" | "PSS" | "DIT" | "PDS" | "SMTS" | "VCS" | "SSADS" | "SSTS" | "SMPWCS" | "RPS" | "PMS" | "ADMS" | "RPRIVS" | "SMS">;
+declare const ECAP: Layout<"PASID" | "FSTS" | "EIM" | "PRS" | "C" | "QI" | "DT" | "IR" | "PT" | "SC" | "IRO" | "MHMV" | "MTS" | "NEST" | "ERS" | "SRS" | "NWFS" | "EAFS" | "PSS" | "DIT" | "PDS" | "SMTS" | "VCS" | "SSADS" | "SSTS" | "SMPWCS" | "RPS" | "PMS" | "ADMS" | "RPRIVS" | "SMS">;
 /** Legacy context entry, one for each device and function (§9.3). */
 declare const CONTEXT_ENTRY: Layout<"DID" | "P" | "FPD" | "TT" | "SSPTPTR" | "AW" | "IGN">;
 /** CONTEXT_ENTRY.TT: translate untranslated requests. */
@@ -2632,10 +3051,10 @@ declare const IOTLB_DESCRIPTOR: Layout<"DID" | "DW" | "AM" | "IH" | "ADDR" | "DR
 declare const DEVICE_TLB_DESCRIPTOR: Layout<"SID" | "S" | "ADDR" | "TYPE" | "TYPE_HIGH" | "PFSID_LOW" | "MIP" | "PFSID_HIGH">;
 declare const INTERRUPT_ENTRY_DESCRIPTOR: Layout<"IM" | "G" | "TYPE" | "TYPE_HIGH" | "IIDX">;
 declare const WAIT_DESCRIPTOR: Layout<"TYPE" | "TYPE_HIGH" | "IF" | "SW" | "FN" | "PD" | "STDATA" | "STADDR">;
-declare const PASID_IOTLB_DESCRIPTOR: Layout<"DID" | "AM" | "IH" | "ADDR" | "PASID" | "G" | "TYPE" | "TYPE_HIGH">;
-declare const PASID_CACHE_DESCRIPTOR: Layout<"DID" | "PASID" | "G" | "TYPE" | "TYPE_HIGH">;
-declare const PASID_DEVICE_TLB_DESCRIPTOR: Layout<"SID" | "S" | "ADDR" | "PASID" | "G" | "TYPE" | "TYPE_HIGH" | "PFSID_LOW" | "MIP" | "PFSID_HIGH">;
-declare const PAGE_GROUP_RESPONSE_DESCRIPTOR: Layout<"PP" | "PASID" | "TYPE" | "TYPE_HIGH" | "RC" | "RID" | "LPIG" | "PRGI">;
+declare const PASID_IOTLB_DESCRIPTOR: Layout<"PASID" | "DID" | "AM" | "IH" | "ADDR" | "G" | "TYPE" | "TYPE_HIGH">;
+declare const PASID_CACHE_DESCRIPTOR: Layout<"PASID" | "DID" | "G" | "TYPE" | "TYPE_HIGH">;
+declare const PASID_DEVICE_TLB_DESCRIPTOR: Layout<"PASID" | "SID" | "S" | "ADDR" | "G" | "TYPE" | "TYPE_HIGH" | "PFSID_LOW" | "MIP" | "PFSID_HIGH">;
+declare const PAGE_GROUP_RESPONSE_DESCRIPTOR: Layout<"PASID" | "PP" | "TYPE" | "TYPE_HIGH" | "RC" | "RID" | "LPIG" | "PRGI">;
 /** IQERCD.IQEI: why the queue stopped (§11.4.9.9). */
 declare const QUEUE_ERRORS: {
   readonly tail: 1;
@@ -2674,8 +3093,8 @@ declare const TTM_LEGACY = 0;
 declare const TTM_SCALABLE = 1;
 /** RTADDR.TTM: every request is aborted. */
 declare const TTM_ABORT = 3;
-declare namespace index_d_exports$8 {
-  export { CAP, CCMD, CONTEXT_CACHE_DESCRIPTOR, CONTEXT_ENTRY, CacheSizes, Capabilities, CapabilityOptions, ContextInvalidation, Counters, DEFAULT_CACHES, DESCRIPTOR_FETCHED, DEVICE_TLB_DESCRIPTOR, DeviceTlbs, ECAP, ENTRY_READ, ENUMERATION_LIMITS, EnumerateOptions, EnumeratedDevice, EnumeratedSpace, EnumerationLimits, FAULT, FAULT_REASONS, FEADDR, FECTL, FEDATA, FEUADDR, FLAGS_SET, FRCD, FSTS, FaultReason, FaultSite, FaultyEntry, FoundDevice, FoundSpace, GCMD, GSTS, ICS, IEADDR, IECTL, IEDATA, IEUADDR, INTERRUPT_ENTRY, INTERRUPT_ENTRY_DESCRIPTOR, INTERRUPT_REMAPPED, INVALIDATED, IOTLB, IOTLB_DESCRIPTOR, IOTLB_HIT, IQA, IQERCD, IQH, IQT, IRTA, IVA, Invalidation, InvalidationSubscriber, IotlbInvalidation, LeafList, LinkedUnitOptions, PAGE_GROUP_RESPONSE_DESCRIPTOR, PAGE_REQUESTED, PASID_CACHE_DESCRIPTOR, PASID_DEVICE_TLB_DESCRIPTOR, PASID_DIRECTORY_ENTRY, PASID_ENTRY, PASID_IOTLB_DESCRIPTOR, PEADDR, PECTL, PEDATA, PEUADDR, PGTT_FIRST_STAGE, PGTT_NESTED, PGTT_PASS_THROUGH, PGTT_SECOND_STAGE, PHMBASE, PHMLIMIT, PLMBASE, PLMLIMIT, PMEN, PQA, PQH, PQT, PRS, PageRange, PagingProblem, PasidInvalidation, PasidIotlbInvalidation, ProblemKind, QEMU_11_1_FIRST_STAGE, QEMU_11_1_SECOND_STAGE, QEMU_7_2, QUEUE_ERRORS, REGISTER_WINDOW, REGISTER_WRITTEN, REMAPPABLE_ADDRESS, ROOT_ENTRY, ROOT_TABLE_SET, RTADDR, RegisterRow, RegisterWidth, RemappingUnit, RemappingUnitOptions, SCALABLE_CONTEXT_ENTRY, SCALABLE_ROOT_HALF, SERVER, SERVER_ERRATUM_772415, STRUCTURE_READ, Silence, SilentRefusal, StructureProblem, TRANSLATED, TRANSLATION_SWITCHED, TTM_ABORT, TTM_LEGACY, TTM_SCALABLE, TT_DEVICE_TLB, TT_PASS_THROUGH, TT_TRANSLATE, TableMode, TranslationUnit, TranslationUnitOptions, Truncation, UnitEnumeration, UnitInspection, VER, VtdFault, WAIT_COMPLETED, WAIT_DESCRIPTOR, attachUnit, cacheSizes, createCapabilities, createFault, createSilentFault, deviceTlbsOf, enumerateUnit, registerRows, remappedInterrupts };
+declare namespace index_d_exports$11 {
+  export { CAP, CCMD, COMPLETION_EVENT, CONTEXT_CACHE_DESCRIPTOR, CONTEXT_ENTRY, CacheSizes, Capabilities, CapabilityOptions, ContextInvalidation, Counters, DEFAULT_CACHES, DESCRIPTOR_FETCHED, DEVICE_TLB_DESCRIPTOR, DeviceTlbs, ECAP, ENTRY_READ, ENUMERATION_LIMITS, EnumerateOptions, EnumeratedDevice, EnumeratedSpace, EnumerationLimits, FAULT, FAULT_EVENT, FAULT_REASONS, FEADDR, FECTL, FEDATA, FEUADDR, FLAGS_SET, FRCD, FSTS, FaultReason, FaultSite, FaultyEntry, FoundDevice, FoundSpace, GCMD, GSTS, ICS, IEADDR, IECTL, IEDATA, IEUADDR, INTERRUPT_ENTRY, INTERRUPT_ENTRY_DESCRIPTOR, INTERRUPT_REMAPPED, INVALIDATED, IOTLB, IOTLB_DESCRIPTOR, IOTLB_HIT, IQA, IQERCD, IQH, IQT, IRTA, IVA, Invalidation, InvalidationSubscriber, IotlbInvalidation, LeafList, LinkedUnitOptions, PAGE_GROUP_RESPONSE_DESCRIPTOR, PAGE_REQUESTED, PAGE_REQUEST_EVENT, PASID_CACHE_DESCRIPTOR, PASID_DEVICE_TLB_DESCRIPTOR, PASID_DIRECTORY_ENTRY, PASID_ENTRY, PASID_IOTLB_DESCRIPTOR, PEADDR, PECTL, PEDATA, PEUADDR, PGTT_FIRST_STAGE, PGTT_NESTED, PGTT_PASS_THROUGH, PGTT_SECOND_STAGE, PHMBASE, PHMLIMIT, PLMBASE, PLMLIMIT, PMEN, PQA, PQH, PQT, PRS, PageRange, PagingProblem, PasidInvalidation, PasidIotlbInvalidation, ProblemKind, QEMU_11_1_FIRST_STAGE, QEMU_11_1_SECOND_STAGE, QEMU_7_2, QUEUE_ERRORS, REGISTER_WINDOW, REGISTER_WRITTEN, REMAPPABLE_ADDRESS, ROOT_ENTRY, ROOT_TABLE_SET, RTADDR, RegisterRow, RegisterWidth, RemappingUnit, RemappingUnitOptions, SCALABLE_CONTEXT_ENTRY, SCALABLE_ROOT_HALF, SERVER, SERVER_ERRATUM_772415, STRUCTURE_READ, Silence, SilentRefusal, StructureProblem, TRANSLATED, TRANSLATION_SWITCHED, TTM_ABORT, TTM_LEGACY, TTM_SCALABLE, TT_DEVICE_TLB, TT_PASS_THROUGH, TT_TRANSLATE, TableMode, TranslationUnit, TranslationUnitOptions, Truncation, UnitEnumeration, UnitInspection, VER, VtdFault, WAIT_COMPLETED, WAIT_DESCRIPTOR, attachUnit, cacheSizes, createCapabilities, createFault, createSilentFault, deviceTlbsOf, enumerateUnit, registerRows, remappedInterrupts };
 }
 /** An entry or a mapping allows reads. */
 declare const PROT_READ = 1;
@@ -2898,7 +3317,7 @@ declare const createBufferMemory: (...buffers: readonly ExternalBuffer[]) => Phy
  * @param frames how many; the whole space of 2^40 frames is as cheap as one
  */
 declare const sparseRegion: (firstPfn: number, frames: number) => Region;
-declare namespace index_d_exports$3 {
+declare namespace index_d_exports$5 {
   export { Bank, ExternalBuffer, MAX_BANK_FRAMES, NO_BANK, PhysicalMemory, Region, WORDS_LG2, bankOver, bufferRegion, createBufferMemory, createSparseMemory, sparseRegion };
 }
 /** What a machine is made of. */
@@ -2955,7 +3374,7 @@ interface FromCaptureOptions {
  * do; so does this one.
  */
 declare const machineFromCapture: (capture: VtdCapture, options?: FromCaptureOptions) => Machine;
-declare namespace index_d_exports$2 {
+declare namespace index_d_exports$4 {
   export { EntryChange, EntryStep, FaultAdvice, FieldValue, FromCaptureOptions, Machine, MachineOptions, RecordedWalk, Refused, StructureStep, WalkRequest, WalkStep, WalkedTo, adviseOn, formatOfStage, machineFromCapture, nameOfStep, pathThrough, recordWalk, setFields };
 }
 /** Why an operation on a page table did not do all that was asked. The names are those of Linux. */
@@ -3293,22 +3712,22 @@ declare const TABLE_GREW: EventType<{
  */
 declare const AMD_V1: PageTableFormat;
 /** An entry that points at a table. */
-declare const AMD_V1_TABLE_ENTRY: Layout<"address" | "present" | "ignored4to1" | "accessed" | "read" | "write" | "ignored63" | "ignored8to6" | "nextLevel">;
+declare const AMD_V1_TABLE_ENTRY: Layout<"address" | "read" | "write" | "present" | "ignored4to1" | "accessed" | "ignored63" | "ignored8to6" | "nextLevel">;
 /** A leaf, of any level and size. */
-declare const AMD_V1_LEAF_ENTRY: Layout<"address" | "present" | "ignored4to1" | "accessed" | "read" | "write" | "ignored63" | "nextLevel" | "dirty" | "ignored8to7" | "untranslated" | "forceCoherent">;
+declare const AMD_V1_LEAF_ENTRY: Layout<"address" | "read" | "write" | "present" | "ignored4to1" | "accessed" | "ignored63" | "nextLevel" | "dirty" | "ignored8to7" | "untranslated" | "forceCoherent">;
 /**
  * VT-d's second stage. There is no present bit: software takes an entry for
  * empty only when all of it is 0, hardware when neither read nor write is set.
  */
 declare const VTD_SECOND_STAGE: PageTableFormat;
 /** An entry that points at the table of the next level down. */
-declare const SECOND_STAGE_TABLE_ENTRY: Layout<"address" | "accessed" | "read" | "write" | "ignored63" | "ignored10" | "ignored61to52" | "ignored6to2" | "ignored9">;
+declare const SECOND_STAGE_TABLE_ENTRY: Layout<"address" | "read" | "write" | "accessed" | "ignored63" | "ignored10" | "ignored61to52" | "ignored6to2" | "ignored9">;
 /** A leaf of level 0. */
-declare const SECOND_STAGE_LEAF_4K: Layout<"address" | "accessed" | "read" | "write" | "ignored63" | "dirty" | "ignored10" | "ignored61to52" | "execute" | "memoryType" | "ignorePat" | "snoop" | "ignored7">;
+declare const SECOND_STAGE_LEAF_4K: Layout<"address" | "execute" | "read" | "write" | "accessed" | "ignored63" | "dirty" | "ignored10" | "ignored61to52" | "memoryType" | "ignorePat" | "snoop" | "ignored7">;
 /** A leaf of level 1. */
-declare const SECOND_STAGE_LEAF_2M: Layout<"address" | "accessed" | "read" | "write" | "ignored63" | "dirty" | "ignored10" | "ignored61to52" | "execute" | "memoryType" | "ignorePat" | "snoop" | "pageSize">;
+declare const SECOND_STAGE_LEAF_2M: Layout<"address" | "execute" | "read" | "write" | "accessed" | "ignored63" | "dirty" | "ignored10" | "ignored61to52" | "memoryType" | "ignorePat" | "snoop" | "pageSize">;
 /** A leaf of level 2. */
-declare const SECOND_STAGE_LEAF_1G: Layout<"address" | "accessed" | "read" | "write" | "ignored63" | "dirty" | "ignored10" | "ignored61to52" | "execute" | "memoryType" | "ignorePat" | "snoop" | "pageSize">;
+declare const SECOND_STAGE_LEAF_1G: Layout<"address" | "execute" | "read" | "write" | "accessed" | "ignored63" | "dirty" | "ignored10" | "ignored61to52" | "memoryType" | "ignorePat" | "snoop" | "pageSize">;
 /** The leaf layouts by level. */
 declare const SECOND_STAGE_LEAF_ENTRIES: readonly Layout<string>[];
 /**
@@ -3328,13 +3747,13 @@ declare const X86_64_LEAF_2M: Layout<"address" | "present" | "accessed" | "dirty
 declare const X86_64_LEAF_1G: Layout<"address" | "present" | "accessed" | "dirty" | "ignored9" | "pageSize" | "writable" | "user" | "writeThrough" | "cacheDisable" | "extendedAccessed" | "ignored11" | "ignored62to52" | "executeDisable" | "global" | "pat">;
 /** The leaf layouts by level. */
 declare const X86_64_LEAF_ENTRIES: readonly Layout<string>[];
-declare namespace index_d_exports$4 {
+declare namespace index_d_exports$6 {
   export { AMD_V1, AMD_V1_LEAF_ENTRY, AMD_V1_TABLE_ENTRY, DirtyVisitor, EMPTY, EntryFlags, Gather, INDEX_LG2, INVALID, InvalidEntry, LEAF, MapOutcome, MappingChange, PAGES_MAPPED, PAGES_UNMAPPED, PROT_READ, PROT_USER, PROT_WRITE, PageTable, PageTableErrno, PageTableFormat, PageTableOptions, PageTableOutcome, PageTableState, SECOND_STAGE_LEAF_1G, SECOND_STAGE_LEAF_2M, SECOND_STAGE_LEAF_4K, SECOND_STAGE_LEAF_ENTRIES, SECOND_STAGE_TABLE_ENTRY, TABLE, TABLE_GREW, TableItem, TableLeaf, TableOutside, TablePages, TablePointer, UnmapOutcome, VTD_SECOND_STAGE, X86_64, X86_64_LEAF_1G, X86_64_LEAF_2M, X86_64_LEAF_4K, X86_64_LEAF_ENTRIES, X86_64_TABLE_ENTRY, adoptPageTable, classify, createPageTable, leafFrame, leafLg2, markDirty, protText, reachLg2, sizesWithin };
 }
-declare namespace index_d_exports$6 {
+declare namespace index_d_exports$9 {
   export { Field, FieldDeclaration, Layout, ReservedBy, defineLayout, fieldAt };
 }
-declare namespace index_d_exports$7 {
+declare namespace index_d_exports$10 {
   export { EventType, TraceChannel, TraceEvent, TraceListener, defineEvent };
 }
-export { index_d_exports as bits, index_d_exports$1 as capture, index_d_exports$2 as machine, index_d_exports$3 as memory, index_d_exports$4 as pageTable, index_d_exports$5 as pci, index_d_exports$6 as struct, index_d_exports$7 as trace, index_d_exports$8 as vtd };
+export { index_d_exports as bits, index_d_exports$1 as capture, index_d_exports$2 as devices, index_d_exports$3 as interrupt, index_d_exports$4 as machine, index_d_exports$5 as memory, index_d_exports$6 as pageTable, index_d_exports$7 as pci, index_d_exports$8 as platform, index_d_exports$9 as struct, index_d_exports$10 as trace, index_d_exports$11 as vtd };

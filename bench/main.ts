@@ -15,12 +15,15 @@ import { serve } from "./serve.ts";
 const USAGE = `npm run bench -- [options]
 
   --only TEXT   only the cases that have TEXT in their names
-  --quick       few rounds of each case: says that all runs, not how fast
+  --quick       few rounds of the small cases: says that all runs, not how fast
   --rounds N    rounds of each program, 25 when absent
   --list        the names of the cases
   --write       writes ratios and counts to bench/results.json
   --counts      counts instead of timing, and writes bench/counts.json, which the tests hold to
 `;
+
+/** The cases that take long to prepare, in their names. */
+const LARGE = /64k|4g|1g/;
 
 const RESULTS = fileURLToPath(new URL("../bench/results.json", import.meta.url));
 const COUNTS = fileURLToPath(new URL("../bench/counts.json", import.meta.url));
@@ -53,14 +56,23 @@ const options = () =>
 const run = async ({ only, quick, rounds, write }: ReturnType<typeof options>): Promise<void> => {
   const natives = buildNativePrograms();
   const machine = machineLine(natives);
-  const count = rounds === undefined ? (quick ? 3 : 25) : Number(rounds);
-  const cases = CASES.filter(({ name }) => only === undefined || name.includes(only));
+  const count = rounds === undefined ? (quick ? 2 : 25) : Number(rounds);
+  const cases = CASES.filter(
+    ({ name }) => (only === undefined || name.includes(only)) && !(quick && LARGE.test(name)),
+  );
   const measurements: Measurement[] = [];
-  for (const [i, test] of cases.entries()) {
-    if (process.stderr.isTTY)
-      process.stderr.write(`\r\u001b[K${i + 1}/${cases.length} ${test.name}`);
-    measurements.push(await measure(test, natives, count));
-  }
+  const waiting = [...cases];
+  const runCases = async (): Promise<void> => {
+    for (let test = waiting.shift(); test !== undefined; test = waiting.shift()) {
+      const place = cases.indexOf(test);
+      if (process.stderr.isTTY) {
+        process.stderr.write(`\r\u001b[K${place + 1}/${cases.length} ${test.name}`);
+      }
+      measurements[place] = await measure(test, natives, count, quick);
+    }
+  };
+  // Cases beside each other would slow each other down, which does not matter where nothing is to be measured.
+  await Promise.all(Array.from({ length: quick ? 2 : 1 }, runCases));
   if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
   const rows = rowsOfAll(measurements);
   console.log(
@@ -82,7 +94,13 @@ const main = async (): Promise<void> => {
   else if (values.counts) writeFileSync(COUNTS, `${JSON.stringify(countAll(), undefined, 2)}\n`);
   else if (values["collection-proof"]) collectionProof();
   else if (values.job === undefined) await run(values);
-  else serve(CASES.find(({ name }) => name === values.job)!.createJob());
+  else
+    serve(CASES.find(({ name }) => name === values.job)!.createJob(), values.quick ? 0 : undefined);
 };
 
-await main();
+try {
+  await main();
+} catch (error) {
+  console.error(`bench: ${error instanceof Error ? error.message : error}`);
+  process.exitCode = 1;
+}

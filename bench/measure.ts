@@ -26,16 +26,17 @@ export const measure = async (
   test: Case,
   natives: NativePrograms,
   rounds: number,
+  quick: boolean,
 ): Promise<Measurement> => {
   const program = process.argv[1]!;
-  const ours = await Contestant.start(test.name, process.execPath, [program, "--job", test.name]);
-  const theirs: (Contestant | undefined)[] = [];
-  for (const { title, program: name, args } of test.anchors) {
-    const path = natives.paths.get(name);
-    theirs.push(
-      path === undefined ? undefined : await Contestant.start(title, path, args.map(String)),
-    );
-  }
+  const args = [program, "--job", test.name, ...(quick ? ["--quick"] : [])];
+  const [ours, ...theirs] = await Promise.all([
+    Contestant.start(test.name, process.execPath, args),
+    ...test.anchors.map(({ title, program: name, args: values }) => {
+      const path = natives.paths.get(name);
+      return path === undefined ? undefined : Contestant.start(title, path, values.map(String));
+    }),
+  ]);
   const ourRounds: Round[] = [];
   const theirRounds: Round[][] = theirs.map(() => []);
   for (let n = 0; n < rounds; n++) {

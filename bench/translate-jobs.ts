@@ -233,7 +233,7 @@ export const invalidateDomainJob = (options: HitOptions): RunRound => {
   const { unit, keys } = createHitMachine(options);
   const request = createRequest();
   const domain = { granularity: "domain", domain: 1 } as const;
-  const batch = 1000;
+  const batch = 4096;
   const invalidate = (): void => {
     for (let i = 0; i < batch; i++) unit.invalidateIotlb(domain);
   };

@@ -6,7 +6,7 @@ import { ensureInstalled, ROOT } from "./install.mjs";
 ensureInstalled();
 if (hasProgram("bench")) {
   const program = await ensureProgram("bench");
-  const args = ["--expose-gc", program, ...process.argv.slice(2)];
+  const args = [program, ...process.argv.slice(2)];
   const { status } = spawnSync(process.execPath, args, { cwd: ROOT, stdio: "inherit" });
   process.exitCode = status ?? 1;
 } else {

@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { createCapabilities } from "../../src/hardware/vtd/capabilities.ts";
-import { QEMU_11_1_DEVIATIONS } from "../../src/hardware/vtd/qemu-profiles.ts";
+import { QEMU_11_1_LEGACY, QEMU_11_1_SCALABLE } from "../../src/hardware/vtd/qemu-profiles.ts";
 import { differenceText } from "./compare.ts";
 import { generateCase } from "./generate.ts";
 import { provideQemu } from "./provision.ts";
@@ -32,7 +32,7 @@ for (const mode of MODES.filter((m) => hasMode(found.qemu, m) && (values.mode ??
     const capabilities = createCapabilities({
       ...(await theirs.capabilities()),
       unsnoopedUpdates: true,
-      deviations: QEMU_11_1_DEVIATIONS,
+      deviations: mode === "legacy" ? QEMU_11_1_LEGACY : QEMU_11_1_SCALABLE,
     });
     const pair = { ours: new UnitSubject(capabilities), theirs, capabilities };
     const began = performance.now();

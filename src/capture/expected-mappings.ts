@@ -14,17 +14,15 @@ export interface ExpectedMapping {
   readonly size: bigint;
   /** `r` or `-`, `w` or `-`, and `u` where a first-stage leaf is for users too. */
   readonly perms: string;
-  /** The leaf entry itself, where the list has it. */
-  readonly raw?: bigint;
 }
 
 const BDF = /^([0-9a-f]{4}:)?[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/;
 const PERMS = /^[r-][w-]u?$/;
 
-const parseMapping = (json: Json): ExpectedMapping => {
+/** Reads one line of an expected list. */
+export const parseMapping = (json: Json): ExpectedMapping => {
   const pasid = json.field("pasid");
   const size = json.field("size");
-  const raw = json.optional("raw");
   return {
     bdf: json.field("bdf").text(BDF, 'bus:device.function, such as "00:03.0"'),
     pasid: pasid.value === null ? null : pasid.integer(0, 0xf_ffff),
@@ -32,7 +30,6 @@ const parseMapping = (json: Json): ExpectedMapping => {
     pa: json.field("pa").hex(64),
     size: typeof size.value === "string" ? size.hex(64) : BigInt(size.integer(1, 2 ** 52)),
     perms: json.field("perms").text(PERMS, 'permissions, such as "rw", "r-" or "rwu"'),
-    ...(raw === undefined ? {} : { raw: raw.hex(64) }),
   };
 };
 

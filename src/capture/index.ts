@@ -1,10 +1,11 @@
 export * from "./capture.ts";
 export * from "./capture-error.ts";
-export * from "./expected-mappings.ts";
+export { type ExpectedMapping, readExpectedMappings } from "./expected-mappings.ts";
 export * from "./file-source.ts";
 export * from "./inspect/index.ts";
 export * from "./memory-files.ts";
 export * from "./read-capture.ts";
 export * from "./register-file.ts";
 export * from "./registers.ts";
+export * from "./replay/index.ts";
 export * from "./write-capture.ts";

@@ -1,11 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { readCapture, readRegisters, type VtdCapture } from "../capture/index.ts";
 import { type InspectReport, inspectCapture, rangesOf } from "../capture/inspect/index.ts";
-import {
-  readRecording,
-  type ReplayedWindow,
-  replayRecording,
-} from "../capture/replay/index.ts";
+import { type ReplayedWindow, readRecording, replayRecording } from "../capture/replay/index.ts";
 import { WRITE } from "../hardware/pci/index.ts";
 import { machineFromCapture, type RecordedWalk, recordWalk } from "../machine/index.ts";
 import { checkExpected } from "./expected-check.ts";
@@ -159,15 +155,17 @@ class Demonstration {
     const { windows, differences } = report;
     const all = (count: (window: ReplayedWindow) => number): number =>
       windows.reduce((sum, window) => sum + count(window), 0);
-    const mark = this.tally.check(differences.length === 0 && windows.length > 0, this.#paint);
-    const faults = windows.flatMap((window) => window.faults);
+    const writes = all((window) => window.writes);
+    const descriptors = all((window) => window.descriptors.length);
+    const registers = all((window) => window.registers);
+    const did = `${writes} register writes; ${descriptors} descriptors: ${descriptorCounts(report)}`;
+    const [fault] = windows.flatMap((window) => window.faults);
+    const mark = this.tally.check(differences.length === 0, this.#paint);
+    const found = counted(differences.length, "difference");
     this.#lines([
-      `${counted(all(({ writes }) => writes), "register write")}, ` +
-        `${all(({ descriptors }) => descriptors.length)} descriptors, in order:`,
-      ...wrap(descriptorCounts(report), 2, 100),
-      ...faults.slice(0, 1).map(faultLine),
-      `${mark} ${windows.length} moments, ` +
-        `${all(({ registers }) => registers)} register words equal, ${counted(differences.length, "difference")}`,
+      ...wrap(did, 0, 100),
+      ...(fault === undefined ? [] : [faultLine(fault)]),
+      `${mark} ${windows.length} moments, ${registers} register words equal, ${found}`,
     ]);
   }
 

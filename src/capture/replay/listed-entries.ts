@@ -1,6 +1,6 @@
 import { PciAddressError, parsePciAddress } from "../../hardware/pci/requester-id.ts";
 import type { VtdCapture } from "../capture.ts";
-import { readJsonLines } from "../expected-mappings.ts";
+import { type ExpectedMapping, parseMapping, readJsonLines } from "../expected-mappings.ts";
 import { type FileSource, findPacked } from "../file-source.ts";
 import { inspectCapture } from "../inspect/inspect-capture.ts";
 import type { Json } from "../json-text.ts";
@@ -114,3 +114,22 @@ export function* listedEntries(
   if (contexts !== undefined) yield* contextEntries(files, contexts, capture);
   if (interrupts !== undefined) yield* interruptEntries(files, interrupts, capture);
 }
+
+/** A mapping of a moment's list, and its leaf entry where the list has it. */
+export interface ListedMapping extends ExpectedMapping {
+  readonly raw: bigint | undefined;
+}
+
+/**
+ * The mappings in `mappings.jsonl` of a moment; none where there is no such file.
+ *
+ * @throws CaptureError when it is bad
+ */
+export const listedMappings = (files: FileSource, moment: string | undefined): ListedMapping[] => {
+  const path = findPacked(files, `${moment === undefined ? "" : `${moment}/`}mappings.jsonl`);
+  if (path === undefined) return [];
+  return readJsonLines(files, path, (json) => ({
+    ...parseMapping(json),
+    raw: json.optional("raw")?.hex(64),
+  }));
+};

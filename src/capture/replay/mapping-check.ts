@@ -5,7 +5,7 @@ import { parsePciAddress } from "../../hardware/pci/requester-id.ts";
 import { ENTRY_READ } from "../../hardware/vtd/events.ts";
 import type { TranslationUnit } from "../../hardware/vtd/unit.ts";
 import type { PhysicalMemory } from "../../memory/physical-memory.ts";
-import type { ExpectedMapping } from "../expected-mappings.ts";
+import type { ListedMapping } from "./listed-entries.ts";
 
 /** A mapping of the list that requests do not find as it says. */
 export interface MappingDifference {
@@ -37,7 +37,7 @@ const answer = (unit: TranslationUnit, source: number, iova: bigint, access: num
 };
 
 /** What the list says a request gets; a refusal has no code there. */
-const wanted = ({ pa, perms }: ExpectedMapping, access: number, beyond: bigint): string =>
+const wanted = ({ pa, perms }: ListedMapping, access: number, beyond: bigint): string =>
   perms.includes(access === READ ? "r" : "w") ? hex(pa + beyond) : "fault";
 
 const agrees = (got: string, want: string): boolean =>
@@ -79,8 +79,8 @@ class LastEntry {
  */
 export const checkMappings = (
   { cold, warm }: { readonly cold: TranslationUnit; readonly warm: TranslationUnit },
-  list: readonly ExpectedMapping[],
-  gone: readonly ExpectedMapping[],
+  list: readonly ListedMapping[],
+  gone: readonly ListedMapping[],
   memory: PhysicalMemory,
 ): MappingCheck => {
   const differences: MappingDifference[] = [];
@@ -115,13 +115,13 @@ export const checkMappings = (
 };
 
 /** Lists write the requester ID's own PASID, 0; no device of a recording uses another. */
-const isWithoutPasid = ({ pasid }: ExpectedMapping): boolean => pasid === null || pasid === 0;
+const isWithoutPasid = ({ pasid }: ListedMapping): boolean => pasid === null || pasid === 0;
 
 /** The first and the last page of a mapping, for reading and for writing. */
 const probesOf = ({
   iova,
   size,
-}: ExpectedMapping): [iova: bigint, beyond: bigint, access: number][] => {
+}: ListedMapping): [iova: bigint, beyond: bigint, access: number][] => {
   const last = size > 4096n ? size - 4096n : 0n;
   return (last === 0n ? [0n] : [0n, last]).flatMap((beyond) =>
     [READ, WRITE].map((access): [bigint, bigint, number] => [

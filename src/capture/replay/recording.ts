@@ -6,7 +6,12 @@ import { parseJson } from "../json-text.ts";
 import { MAX_JSON_BYTES, MAX_MOMENTS, MAX_TRACE_LINES } from "../limits.ts";
 import { readMoments } from "../moments.ts";
 import { type ListedDescriptor, readDescriptors } from "./descriptor-file.ts";
-import { type ListedEntry, listedEntries } from "./listed-entries.ts";
+import {
+  type ListedEntry,
+  type ListedMapping,
+  listedEntries,
+  listedMappings,
+} from "./listed-entries.ts";
 import { readTrace, type TraceLine } from "./trace-file.ts";
 
 /** A moment of a recording: the machine's state after a line of the trace. */
@@ -23,6 +28,12 @@ export interface RecordedMoment {
    * @throws CaptureError when a list is bad
    */
   entries(capture: VtdCapture): Iterable<ListedEntry>;
+  /**
+   * The mappings that its list has.
+   *
+   * @throws CaptureError when the list is bad
+   */
+  mappings(): readonly ListedMapping[];
 }
 
 /** What happened to a unit, and its state at one moment or several. */
@@ -134,6 +145,7 @@ export const readRecording = (files: FileSource, until?: string): Recording => {
       ...mark,
       open: () => openVtd(files, mark.name),
       entries: (capture) => listedEntries(files, mark.name, capture),
+      mappings: () => listedMappings(files, mark.name),
     })),
     ...(list === undefined ? {} : { descriptors: readDescriptors(files, list) }),
     ...(recorder === undefined ? {} : { recorder }),

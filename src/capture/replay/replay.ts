@@ -4,10 +4,10 @@ import { DescriptorDecoder } from "../../hardware/vtd/descriptor-decoder.ts";
 import { FAULT_REASONS } from "../../hardware/vtd/spec/fault-reasons.ts";
 import type { VtdCapture } from "../capture.ts";
 import { CaptureError } from "../capture-error.ts";
-import type { ExpectedMapping } from "../expected-mappings.ts";
 import { compareRegisters, type NamedRegister, namedRegisters } from "./compare-registers.ts";
 import { DifferenceList } from "./difference-list.ts";
 import { FaultRecords } from "./fault-records.ts";
+import type { ListedMapping } from "./listed-entries.ts";
 import { checkMappings } from "./mapping-check.ts";
 import { layIn } from "./recorded-memory.ts";
 import { descriptorKind, RecordedQueue } from "./recorded-queue.ts";
@@ -52,7 +52,7 @@ class Replay {
   #status = 0n;
   #inventory: Inventory = EMPTY_INVENTORY;
   /** The list of the moment before. */
-  #gone: readonly ExpectedMapping[] = [];
+  #gone: readonly ListedMapping[] = [];
 
   constructor(recording: Recording, first: VtdCapture, options: ReplayOptions) {
     this.#recording = recording;
@@ -99,7 +99,7 @@ class Replay {
     this.#settle(lastLine);
     const overwritten = this.#queue.compareWith(capture, lastLine);
     this.#compareRegisters(capture, lastLine);
-    const check = this.#checkMappings(capture, lastLine);
+    const check = this.#checkMappings(moment, capture, lastLine);
     const entries = this.#checkEntries(moment, capture, lastLine);
     return {
       moment: moment.name ?? null,
@@ -233,12 +233,13 @@ class Replay {
   }
 
   #checkMappings(
+    moment: RecordedMoment,
     capture: VtdCapture,
     line: number,
   ): { readonly mappings: number; readonly stale: number } {
     const units = this.#unit.translations;
     // With translation off the tables say nothing about requests.
-    const list = units.cold.enabled ? (capture.expected?.() ?? []) : [];
+    const list = units.cold.enabled ? moment.mappings() : [];
     const { differences, stale } = checkMappings(units, list, this.#gone, capture.memory);
     for (const difference of differences) this.#list.add({ line, ...difference, fields: [] });
     this.#gone = list;
