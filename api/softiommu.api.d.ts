@@ -558,6 +558,56 @@ declare const defineLayout: <Name extends string>(declaration: {
 }) => Layout<Name>;
 /** The value of `field` in a structure whose 32-bit words start at `words[at]`; the field must not cross a dword. */
 declare const fieldAt: (words: Int32Array, at: number, field: Field) => number;
+/**
+ * What an implementation does otherwise than the specification. Each field is
+ * one fact; all of them `false`, or empty, is the specification.
+ */
+interface Deviations {
+  /** Registers answer accesses of 4 and 8 bytes at multiples of their width; others read 0 and write nothing. */
+  readonly wholeDwordsOnly: boolean;
+  /** The event control registers take the low half of an 8-byte write; the data register behind them gets nothing. */
+  readonly eventControlAlone: boolean;
+  /** Bits that software cannot write although the specification has them writable, by register. */
+  readonly readOnlyBits: Readonly<Record<string, bigint>>;
+  /** IQA reads the address of the queue in use, 0 before one is; its size and width as written. */
+  readonly queueAddressLatched: boolean;
+  /** The queue can be switched off only when it is empty and the last descriptor was a wait. */
+  readonly queueEndsWithWait: boolean;
+  /** GCMD.CFI does nothing; messages in compatibility format pass. */
+  readonly compatibleInterruptsPass: boolean;
+  /** A fault event that waits for its mask is withdrawn by writing FSTS only, not by freeing the last record. */
+  readonly faultEventKept: boolean;
+  /** Pass-through passes addresses beyond the host width. */
+  readonly passThroughUnlimited: boolean;
+  /** Reasons that FPD does not silence although they are qualified. */
+  readonly alwaysRecorded: readonly number[];
+  /** Both stages check at each level the permission, then reserved bits. */
+  readonly permissionBeforeReserved: boolean;
+  /** A request that a cached translation does not permit is refused without a record, whatever the tables say by now. */
+  readonly cachedRefusalSilent: boolean;
+  /** A leaf whose page reaches into the interrupt range is refused, wherever in it the request goes. */
+  readonly interruptRangeByLeaf: boolean;
+  /** Reasons recorded in place of others, by code. */
+  readonly reasons: Readonly<Record<number, number>>;
+  /** A second stage in scalable mode is recorded with the reasons of legacy mode, but for 87. */
+  readonly legacySecondStageReasons: boolean;
+  /** Reserved bits that are not looked at, by structure and quadword. */
+  readonly notReserved: Readonly<Record<string, readonly bigint[]>>;
+  /** A PASID entry is checked for its type before P. */
+  readonly validityBeforePresence: boolean;
+  /** Descriptors of scalable mode are taken in legacy mode too. */
+  readonly scalableDescriptorsAnywhere: boolean;
+  /** FPD of a PASID directory entry or a PASID entry counts only once the PASID entry is found to be valid. */
+  readonly pasidFpdNeedsValidity: boolean;
+  /** Reserved bits are looked at in both halves of a scalable root entry. */
+  readonly rootHalvesTogether: boolean;
+  /** A first-stage leaf is marked dirty only by a write that marks it accessed too, and is not looked at again for it. */
+  readonly dirtyWithAccessedOnly: boolean;
+  /** First-stage addresses must be canonical for the width in the PASID entry's AW. */
+  readonly canonicalBySecondStageWidth: boolean;
+  /** The first stage marks a leaf before it looks where the output is. */
+  readonly marksBeforeOutput: boolean;
+}
 /** What a unit can do: its two capability registers decoded, and what they do not say. */
 interface Capabilities extends ReservedBy {
   /** CAP as software reads it. */
@@ -576,6 +626,8 @@ interface Capabilities extends ReservedBy {
   readonly erratum772415: boolean;
   /** Accessed and dirty flags are updated even where page walks are not snooped, as QEMU does. */
   readonly unsnoopedUpdates: boolean;
+  /** What it does otherwise than the specification. */
+  readonly deviations: Deviations;
   /** Whether a one-bit field of CAP or ECAP, or a feature that one of them announces, is there. */
   has(capability: string): boolean;
 }
@@ -587,6 +639,7 @@ interface CapabilityOptions {
   readonly hostAddressWidth?: number;
   readonly erratum772415?: boolean;
   readonly unsnoopedUpdates?: boolean;
+  readonly deviations?: Partial<Deviations>;
 }
 /** Decodes a unit's capability registers. */
 declare const createCapabilities: (options: CapabilityOptions) => Capabilities;
@@ -2629,7 +2682,7 @@ interface DeviceTlbs {
 /** Why nothing is recorded although a request was refused. */
 type Silence = "fpd" | "recoverable" | SilentRefusal;
 /** What refuses requests without a fault reason of its own. */
-type SilentRefusal = "abort-dma" | "protected-memory";
+type SilentRefusal = "abort-dma" | "protected-memory" | "cached-rights";
 /** The entry that refused a request, and where it was read. */
 interface FaultyEntry {
   /** Physical address of the entry. */
@@ -2673,6 +2726,9 @@ declare class FaultSite {
   /** FPD in any entry consulted so far. */
   fpd: boolean;
   entry: FaultyEntry | undefined;
+  /** Qualified reasons that FPD does not silence. */
+  readonly alwaysRecorded: readonly number[];
+  constructor(alwaysRecorded?: readonly number[]);
   /** Forgets the last translation. */
   clear(): void;
 }
@@ -3035,7 +3091,7 @@ declare const FAULT_REASONS: ReadonlyMap<number, FaultReason>;
 /** Capability register, offset 08 (§11.4.2). All fields are read-only. */
 declare const CAP: Layout<"ND" | "AFL" | "RWBF" | "PLMR" | "PHMR" | "CM" | "SAGAW" | "MGAW" | "ZLR" | "FRO" | "SSLPS" | "PSI" | "NFR" | "MAMV" | "DWD" | "DRD" | "FS1GP" | "PI" | "FS5LP" | "ECMDS" | "ESIRTPS" | "ESRTPS">;
 /** Extended capability register, offset 10 (§11.4.3). All fields are read-only. */
-declare const ECAP: Layout<"PASID" | "FSTS" | "EIM" | "PRS" | "C" | "QI" | "DT" | "IR" | "PT" | "SC" | "IRO" | "MHMV" | "MTS" | "NEST" | "ERS" | "SRS" | "NWFS" | "EAFS" | "PSS" | "DIT" | "PDS" | "SMTS" | "VCS" | "SSADS" | "SSTS" | "SMPWCS" | "RPS" | "PMS" | "ADMS" | "RPRIVS" | "SMS">;
+declare const ECAP: Layout<"PASID" | "FSTS" | "EIM" | "PRS" | "DT" | "RPS" | "RPRIVS" | "C" | "QI" | "IR" | "PT" | "SC" | "IRO" | "MHMV" | "MTS" | "NEST" | "ERS" | "SRS" | "NWFS" | "EAFS" | "PSS" | "DIT" | "PDS" | "SMTS" | "VCS" | "SSADS" | "SSTS" | "SMPWCS" | "PMS" | "ADMS" | "SMS">;
 /** Legacy context entry, one for each device and function (§9.3). */
 declare const CONTEXT_ENTRY: Layout<"DID" | "P" | "FPD" | "TT" | "SSPTPTR" | "AW" | "IGN">;
 /** CONTEXT_ENTRY.TT: translate untranslated requests. */
@@ -3045,7 +3101,7 @@ declare const TT_DEVICE_TLB = 1;
 /** CONTEXT_ENTRY.TT: pass untranslated requests through. */
 declare const TT_PASS_THROUGH = 2;
 /** Scalable context entry (§9.4). */
-declare const SCALABLE_CONTEXT_ENTRY: Layout<"RID_PASID" | "RID_PRIV" | "P" | "FPD" | "DTE" | "PASIDE" | "PRE" | "PDTS" | "PASIDDIRPTR">;
+declare const SCALABLE_CONTEXT_ENTRY: Layout<"P" | "FPD" | "DTE" | "PASIDE" | "PRE" | "PDTS" | "PASIDDIRPTR" | "RID_PASID" | "RID_PRIV">;
 declare const CONTEXT_CACHE_DESCRIPTOR: Layout<"DID" | "SID" | "FM" | "G" | "TYPE" | "TYPE_HIGH">;
 declare const IOTLB_DESCRIPTOR: Layout<"DID" | "DW" | "AM" | "IH" | "ADDR" | "DR" | "G" | "TYPE" | "TYPE_HIGH">;
 declare const DEVICE_TLB_DESCRIPTOR: Layout<"SID" | "S" | "ADDR" | "TYPE" | "TYPE_HIGH" | "PFSID_LOW" | "MIP" | "PFSID_HIGH">;

@@ -35,7 +35,12 @@ const modified = (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ??
 
 /** When what the programs are made of was last changed, in milliseconds. */
 const sourcesModified = () =>
-  [...filesBelow("src"), ...filesBelow("bench"), join(ROOT, "scripts", "build.mjs")]
+  [
+    ...filesBelow("src"),
+    ...filesBelow("bench"),
+    ...filesBelow("conformance"),
+    join(ROOT, "scripts", "build.mjs"),
+  ]
     .filter((path) => !isTest(path))
     .reduce((latest, path) => Math.max(latest, modified(path)), 0);
 
@@ -84,6 +89,7 @@ export const PROGRAMS = {
   main: { source: "src/cli/main.ts", target: "dist/cli/main.js" },
   demo: { source: "src/cli/demo.ts", target: "dist/cli/demo.js" },
   bench: { source: "bench/main.ts", target: ".cache/bench.js" },
+  conformanceQemu: { source: "conformance/qemu/main.ts", target: ".cache/conformance/qemu.js" },
 };
 
 /** @typedef {keyof typeof PROGRAMS} Program */

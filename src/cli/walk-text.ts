@@ -158,6 +158,7 @@ const SILENCES = {
   fpd: "hardware records nothing: FPD is set",
   recoverable: "hardware records nothing: the request was a translation request",
   "abort-dma": "hardware records nothing in abort-DMA mode",
+  "cached-rights": "hardware records nothing: a cached translation does not permit it",
   "protected-memory": "hardware records nothing for protected memory",
 } as const;
 

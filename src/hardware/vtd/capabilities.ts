@@ -1,4 +1,5 @@
 import type { ReservedBy } from "../../struct/layout.ts";
+import { type Deviations, NO_DEVIATIONS } from "./deviations.ts";
 import { CAP, ECAP } from "./spec/capability-registers.ts";
 
 /** What a unit can do: its two capability registers decoded, and what they do not say. */
@@ -19,6 +20,8 @@ export interface Capabilities extends ReservedBy {
   readonly erratum772415: boolean;
   /** Accessed and dirty flags are updated even where page walks are not snooped, as QEMU does. */
   readonly unsnoopedUpdates: boolean;
+  /** What it does otherwise than the specification. */
+  readonly deviations: Deviations;
   /** Whether a one-bit field of CAP or ECAP, or a feature that one of them announces, is there. */
   has(capability: string): boolean;
 }
@@ -31,6 +34,7 @@ export interface CapabilityOptions {
   readonly hostAddressWidth?: number;
   readonly erratum772415?: boolean;
   readonly unsnoopedUpdates?: boolean;
+  readonly deviations?: Partial<Deviations>;
 }
 
 /** Features that are part of a wider field, or that page-table formats name in their own words. */
@@ -64,6 +68,7 @@ export const createCapabilities = (options: CapabilityOptions): Capabilities => 
     pasidBits: ecap.PASID === 1n ? Number(ecap.PSS) + 1 : 20,
     erratum772415: options.erratum772415 ?? false,
     unsnoopedUpdates: options.unsnoopedUpdates ?? false,
+    deviations: Object.freeze({ ...NO_DEVIATIONS, ...options.deviations }),
     has: (capability: string) => flags[capability] ?? false,
   });
 };

@@ -3,6 +3,7 @@ import type { PageGroupResponse } from "../pci/ats.ts";
 import { decodeAtsRange } from "../pci/ats.ts";
 import { NO_PASID } from "../pci/dma-request.ts";
 import type { Capabilities } from "./capabilities.ts";
+import { reservedBits } from "./deviations.ts";
 import type { Invalidation } from "./invalidation.ts";
 import {
   CONTEXT_CACHE_DESCRIPTOR,
@@ -215,7 +216,10 @@ export class DescriptorDecoder {
     // Addresses in descriptors are I/O virtual: none of their bits is above the host's width.
     const by: ReservedBy = { has: (name) => capabilities.has(name), hostAddressWidth: 64 };
     this.#reserved = new Map(
-      [...TYPES].map(([type, { layout }]) => [type, layout.reservedMask(by)]),
+      [...TYPES].map(([type, { layout }]) => [
+        type,
+        reservedBits(layout, by, capabilities.deviations),
+      ]),
     );
   }
 
@@ -229,7 +233,8 @@ export class DescriptorDecoder {
     const descriptor = TYPES.get(type);
     if (descriptor === undefined) return error(QUEUE_ERRORS.type);
     if (descriptor.scalable && words.length < 4) return error(QUEUE_ERRORS.width);
-    if (descriptor.scalable && !scalable) return error(QUEUE_ERRORS.mode);
+    const anywhere = this.#capabilities.deviations.scalableDescriptorsAnywhere;
+    if (descriptor.scalable && !scalable && !anywhere) return error(QUEUE_ERRORS.mode);
     const reserved = this.#reserved.get(type)!;
     if (words.some((word, i) => (word & reserved[i]!) !== 0n)) return error(QUEUE_ERRORS.reserved);
     const decoded = descriptor.decode(descriptor.layout.decode(words), this.#capabilities);

@@ -205,7 +205,7 @@ export class DeviceTables {
     const upper = (source & 0x80) === 0 ? 0 : 8;
     if (!half.read(rootPfn, (source >>> 8) * 16 + upper)) return 0x38;
     if (!half.has(SCALABLE_ROOT_HALF.fields.P)) return 0x39;
-    if (half.violatesReserved) return 0x3a;
+    if (half.violatesReserved || this.#otherHalfIsBad(rootPfn, source)) return 0x3a;
     const entry = this.#scalable;
     const { fields } = SCALABLE_CONTEXT_ENTRY;
     this.reading = entry;
@@ -220,9 +220,21 @@ export class DeviceTables {
     line.pageRequests = entry.has(fields.PRE);
     line.pasidLimit = 1 << (entry.get(fields.PDTS) + 13);
     line.pfn = entry.frame(fields.PASIDDIRPTR);
-    line.ridPasid = entry.get(fields.RID_PASID);
-    line.ridPrivileged = entry.has(fields.RID_PRIV);
+    const { capabilities } = this.#parts;
+    line.ridPasid = capabilities.has("RPS") ? entry.get(fields.RID_PASID) : 0;
+    line.ridPrivileged = capabilities.has("RPRIVS") && entry.has(fields.RID_PRIV);
     return 0;
+  }
+
+  /** Where a unit looks at both halves of a root entry: whether the one not in use has reserved bits. */
+  #otherHalfIsBad(rootPfn: number, source: number): boolean {
+    if (!this.#parts.capabilities.deviations.rootHalvesTogether) return false;
+    const half = this.#half;
+    const upper = (source & 0x80) === 0 ? 0 : 8;
+    half.read(rootPfn, (source >>> 8) * 16 + 8 - upper);
+    const bad = half.violatesReserved;
+    half.read(rootPfn, (source >>> 8) * 16 + upper);
+    return bad;
   }
 
   #readPasidEntry(target: Target, pasid: number): number {
@@ -230,7 +242,9 @@ export class DeviceTables {
     this.reading = directory;
     if (!directory.read(this.context.pfn, (pasid >>> 6) * 8)) return 0x50;
     const directoryFpd = directory.has(PASID_DIRECTORY_ENTRY.fields.FPD);
-    if (directoryFpd) this.#site.fpd = true;
+    const { capabilities } = this.#parts;
+    const { validityBeforePresence, pasidFpdNeedsValidity } = capabilities.deviations;
+    if (directoryFpd && !pasidFpdNeedsValidity) this.#site.fpd = true;
     if (!directory.has(PASID_DIRECTORY_ENTRY.fields.P)) return 0x51;
     if (directory.violatesReserved) return 0x52;
     const entry = this.#entry;
@@ -239,7 +253,8 @@ export class DeviceTables {
     if (!entry.read(directory.frame(PASID_DIRECTORY_ENTRY.fields.SMPTBLPTR), (pasid & 63) * 64)) {
       return 0x58;
     }
-    if (entry.has(fields.FPD)) this.#site.fpd = true;
+    if (entry.has(fields.FPD) && !pasidFpdNeedsValidity) this.#site.fpd = true;
+    if (validityBeforePresence && !this.#isValid()) return 0x5b;
     if (!entry.has(fields.P)) return 0x59;
     if (entry.violatesReserved) return 0x5a;
     if (!this.#isValid()) return 0x5b;
@@ -250,7 +265,7 @@ export class DeviceTables {
     target.domain = entry.get(fields.DID);
     target.secondStageLevels = entry.get(fields.AW) + 2;
     target.secondStagePfn = entry.frame(fields.SSPTPTR);
-    target.secondStageFlags = entry.has(fields.SSADE);
+    target.secondStageFlags = capabilities.has("SSADS") && entry.has(fields.SSADE);
     target.snooped = entry.has(fields.PWSNP);
     target.firstStageLevels = entry.get(fields.FSPM) + 4;
     target.firstStagePfn = entry.frame(fields.FSPTPTR);

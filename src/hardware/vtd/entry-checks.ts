@@ -6,6 +6,7 @@ import {
 import { X86_64_LEAF_ENTRIES, X86_64_TABLE_ENTRY } from "../../page-table/formats/x86-64-entry.ts";
 import type { Layout } from "../../struct/layout.ts";
 import type { Capabilities } from "./capabilities.ts";
+import { reservedBits } from "./deviations.ts";
 
 /** Levels at which an entry may be a leaf: 0, 1 and 2. */
 export const LEAF_LEVELS = 3;
@@ -24,8 +25,10 @@ const checksOf = (
   leaves: readonly Layout<string>[],
   capabilities: Capabilities,
 ): EntryChecks => {
-  const tableMask = table.reservedMask(capabilities)[0]!;
-  const leafMasks = leaves.map((leaf) => leaf.reservedMask(capabilities)[0]!);
+  const tableMask = reservedBits(table, capabilities, capabilities.deviations)[0]!;
+  const leafMasks = leaves.map(
+    (leaf) => reservedBits(leaf, capabilities, capabilities.deviations)[0]!,
+  );
   return {
     tableHi: highHalf(tableMask),
     tableLo: lowHalf(tableMask),
@@ -54,3 +57,10 @@ export const tableIndex = (level: number, hi: number, lo: number): number => {
 /** Whether the page at `(hi, lo)` is in FEE0_0000 to FEEF_FFFF, where interrupts go. */
 export const inInterruptRange = (hi: number, lo: number): boolean =>
   hi === 0 && lo >>> 20 === 0xfee;
+
+/** Whether the page of `level` around `(hi, lo)` has a part of that range. */
+export const pageHoldsInterrupts = (hi: number, lo: number, level: number): boolean => {
+  if (hi !== 0) return false;
+  if (level === 0) return lo >>> 20 === 0xfee;
+  return level === 1 ? lo >>> 21 === 0x7f7 : lo >>> 30 === 3;
+};

@@ -34,6 +34,7 @@ export class FaultRecording {
   readonly #registers: RegisterFile;
   readonly #event: EventMessage;
   readonly #records: number;
+  readonly #keepsEvent: boolean;
   #next = 0;
 
   /** @param records number of fault records, CAP.NFR + 1 */
@@ -41,6 +42,7 @@ export class FaultRecording {
     this.#registers = registers;
     this.#event = event;
     this.#records = records;
+    this.#keepsEvent = registers.deviations.faultEventKept;
     registers.onWrite(FRCD, () => this.#recordsWritten());
     registers.onWrite(FSTS, () => this.#statusWritten());
   }
@@ -110,7 +112,7 @@ export class FaultRecording {
     let pending = false;
     for (let i = 0; i < this.#records; i++) pending ||= registers.has(FRCD, "F", i);
     registers.set(FSTS, "PPF", pending);
-    this.#withdrawIfQuiet();
+    if (!this.#keepsEvent) this.#withdrawIfQuiet();
   }
 
   #statusWritten(): void {

@@ -17,7 +17,7 @@ import { FAULT_REASONS, type FaultReason } from "./spec/fault-reasons.ts";
 export type Silence = "fpd" | "recoverable" | SilentRefusal;
 
 /** What refuses requests without a fault reason of its own. */
-export type SilentRefusal = "abort-dma" | "protected-memory";
+export type SilentRefusal = "abort-dma" | "protected-memory" | "cached-rights";
 
 /** The entry that refused a request, and where it was read. */
 export interface FaultyEntry {
@@ -64,6 +64,12 @@ export class FaultSite {
   /** FPD in any entry consulted so far. */
   fpd = false;
   entry: FaultyEntry | undefined = undefined;
+  /** Qualified reasons that FPD does not silence. */
+  readonly alwaysRecorded: readonly number[];
+
+  constructor(alwaysRecorded: readonly number[] = []) {
+    this.alwaysRecorded = alwaysRecorded;
+  }
 
   /** Forgets the last translation. */
   clear(): void {
@@ -79,15 +85,23 @@ const SILENT_REFUSALS: Readonly<Record<SilentRefusal, Pick<FaultReason, "text" |
     text: "the unit is in abort-DMA mode",
     remedy: "set the root table with another mode",
   },
+  "cached-rights": {
+    text: "a cached translation does not permit it",
+    remedy: "invalidate the translation when its permissions grow",
+  },
   "protected-memory": {
     text: "the output is in a protected memory region",
     remedy: "clear EPM in the protected memory enable register, or map to memory outside",
   },
 };
 
-const silenceOf = (reason: FaultReason, request: DmaRequest, fpd: boolean): Silence | undefined => {
+const silenceOf = (
+  reason: FaultReason,
+  request: DmaRequest,
+  { fpd, alwaysRecorded }: FaultSite,
+): Silence | undefined => {
   if (reason.recoverable && request.addressType === TRANSLATION_REQUEST) return "recoverable";
-  if (reason.qualified && fpd) return "fpd";
+  if (reason.qualified && fpd && !alwaysRecorded.includes(reason.code)) return "fpd";
   return undefined;
 };
 
@@ -100,7 +114,7 @@ export const createFault = (code: number, request: DmaRequest, site: FaultSite):
     code,
     `fault ${hex(code)}`,
     reason,
-    silenceOf(reason, request, site.fpd),
+    silenceOf(reason, request, site),
   );
 };
 

@@ -5,6 +5,7 @@ import {
   type EntryChecks,
   firstStageChecks,
   inInterruptRange,
+  pageHoldsInterrupts,
   tableIndex,
 } from "./entry-checks.ts";
 import { CHANGED, EntryCursor, MAX_RETRIES } from "./entry-cursor.ts";
@@ -27,10 +28,22 @@ const EXECUTE_DISABLE = 1 << 3;
 /** What an entry adds to `EXECUTE_DISABLE`: set once any entry has it. */
 const executeDisable = (entryHi: number): number => (entryHi < 0 ? EXECUTE_DISABLE : 0);
 
-/** Why an entry refuses, before its permissions: 0 when it does not. `bad` are its reserved bits that are set. */
-const refusalOf = (readable: boolean, isTop: boolean, entryLo: number, bad: number): number => {
+/**
+ * Why an entry refuses: 0 when it does not.
+ *
+ * @param missing permissions that are not there, where they are checked at each level
+ * @param bad its reserved bits that are set
+ */
+const refusalOf = (
+  readable: boolean,
+  isTop: boolean,
+  entryLo: number,
+  missing: number,
+  bad: number,
+): number => {
   if (!readable) return isTop ? 0x73 : 0x70;
   if ((entryLo & PRESENT) === 0) return 0x71;
+  if (missing !== 0) return (missing & USER) !== 0 ? 0x81 : 0x85;
   return bad === 0 ? 0 : 0x72;
 };
 
@@ -57,6 +70,13 @@ export class FirstStage {
   readonly #checks: EntryChecks;
   readonly #second: SecondStage;
   readonly #executeRequests: boolean;
+  /** Most levels of AW that say what is canonical; 0 where it does not. */
+  readonly #canonicalLevels: number;
+  readonly #marksFirst: boolean;
+  readonly #interruptsByLeaf: boolean;
+  /** Permissions that are checked at each level, before reserved bits. */
+  readonly #checkedFirst: number;
+  readonly #dirtyOnce: boolean;
   /** Guest frame of the table under the cursor; -1 when the walk began at a known table. */
   #guestPfn = -1;
   /** Tag of the second stage, 0 to leave the caches alone. */
@@ -66,6 +86,14 @@ export class FirstStage {
     this.#parts = parts;
     this.#second = second;
     this.#checks = firstStageChecks(parts.capabilities);
+    const { deviations } = parts.capabilities;
+    this.#canonicalLevels = deviations.canonicalBySecondStageWidth
+      ? (parts.capabilities.guestAddressWidth - 12) / 9
+      : 0;
+    this.#marksFirst = deviations.marksBeforeOutput;
+    this.#interruptsByLeaf = deviations.interruptRangeByLeaf;
+    this.#checkedFirst = deviations.permissionBeforeReserved ? USER | WRITABLE : 0;
+    this.#dirtyOnce = deviations.dirtyWithAccessedOnly;
     this.#executeRequests = parts.capabilities.has("ERS");
     this.cursor = new EntryCursor(1, parts);
     this.refusing = this.cursor;
@@ -88,8 +116,7 @@ export class FirstStage {
   ): number {
     this.cursor.clear();
     this.refusing = this.cursor;
-    const signBits = hi >> (target.firstStageLevels === 5 ? 24 : 15);
-    if (signBits !== 0 && signBits !== -1) return 0x80;
+    if (!this.#isCanonical(target, hi, lo)) return 0x80;
     this.#secondTag = secondTag;
     let code = this.#walk(tag, target, hi, lo, access, tag !== 0);
     for (let tries = 0; code === CHANGED; tries++) {
@@ -97,6 +124,18 @@ export class FirstStage {
       code = this.#walk(tag, target, hi, lo, access, false);
     }
     return code;
+  }
+
+  /** Whether the bits that no table translates repeat the highest one that is. */
+  #isCanonical(target: Target, hi: number, lo: number): boolean {
+    const levels =
+      this.#canonicalLevels > 0
+        ? Math.min(target.secondStageLevels, this.#canonicalLevels)
+        : target.firstStageLevels;
+    // Two levels translate bits of the low half alone.
+    if (levels === 2) return hi === lo >> 31 && lo >> 29 === hi;
+    const signBits = hi >> (9 * levels - 21);
+    return signBits === 0 || signBits === -1;
   }
 
   #walk(
@@ -113,15 +152,10 @@ export class FirstStage {
     const wanted = target.extendedAccessed ? ACCESSED | EXTENDED_ACCESSED : ACCESSED;
     const { memory, counters, trace } = this.#parts;
     const top = target.firstStageLevels - 1;
-    let level = top;
-    let pfn = target.firstStagePfn;
-    let rights = WRITABLE | USER;
     let known = useKnown && structures.find(tag, hi, lo);
-    if (known) {
-      level = structures.level;
-      pfn = structures.pfn;
-      rights = structures.rights;
-    }
+    let level = known ? structures.level : top;
+    let pfn = known ? structures.pfn : target.firstStagePfn;
+    let rights = known ? structures.rights : WRITABLE | USER;
     for (; ; level--) {
       // 1. Find the table: a guest address when nested, unless a cache knew where it is.
       this.#guestPfn = known ? -1 : pfn;
@@ -141,7 +175,8 @@ export class FirstStage {
       const isLeaf = level === 0 || (level < 3 && (entryLo & PAGE_SIZE_BIT) !== 0);
       counters.tableReads++;
       const bad = isLeaf ? 0 : (entryLo & tableLo) | (entryHi & tableHi);
-      const code = refusalOf(readable, level === top, entryLo, bad);
+      const missing = (USER | (access & WRITE)) & ~(rights & entryLo) & this.#checkedFirst;
+      const code = refusalOf(readable, level === top, entryLo, missing, bad);
       const mustMark = (entryLo & wanted) !== wanted;
       if (isLeaf || mustMark || code !== 0 || trace.enabled) {
         cursor.at(level, pfn, word, entryHi, entryLo, readable);
@@ -205,15 +240,24 @@ export class FirstStage {
     const offset = (1 << pageLg2) - 1;
     const outLo = (entryLo & ~offset) | (lo & offset);
     const outHi = entryHi & 0xf_ffff;
-    if (target.type !== NESTED && inInterruptRange(outHi, outLo)) return 0x87;
+    const interrupts =
+      target.type !== NESTED &&
+      (this.#interruptsByLeaf
+        ? pageHoldsInterrupts(outHi, outLo, level)
+        : inInterruptRange(outHi, outLo));
+    if (interrupts && !this.#marksFirst) return 0x87;
     // 6. Accessed, and dirty for a write, in one update.
     const wanted =
       ACCESSED |
       (target.extendedAccessed ? EXTENDED_ACCESSED : 0) |
       ((access & WRITE) !== 0 ? DIRTY : 0);
-    const code = (entryLo & wanted) === wanted ? 0 : this.#mark(target, wanted);
+    const code =
+      (entryLo & wanted) === wanted || (this.#dirtyOnce && (entryLo & wanted) !== 0)
+        ? 0
+        : this.#mark(target, wanted);
     if (code !== 0) return code;
-    const dirty = (cursor.lo & DIRTY) !== 0;
+    if (interrupts) return 0x87;
+    const dirty = this.#dirtyOnce || (cursor.lo & DIRTY) !== 0;
     const common = READ | (executable ? EXECUTE : 0);
     this.rights = firstStageRights(
       (rights & USER) === 0 ? 0 : common | (dirty && (rights & WRITABLE) !== 0 ? WRITE : 0),

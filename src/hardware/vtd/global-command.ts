@@ -43,8 +43,9 @@ export class GlobalCommand {
     if (remaps) {
       registers.set(GSTS, "IRES", IRE);
       this.#targets.setInterruptRemapping(IRE === 1n);
-      registers.set(GSTS, "CFIS", CFI);
-      this.#targets.setCompatibleInterrupts(CFI === 1n);
+      const passes = this.#capabilities.deviations.compatibleInterruptsPass;
+      registers.set(GSTS, "CFIS", passes ? 0n : CFI);
+      this.#targets.setCompatibleInterrupts(passes || CFI === 1n);
     }
     if (registers.get(GSTS, "TES") === TE) return;
     this.#targets.setTranslation(TE === 1n);

@@ -2,6 +2,7 @@ import type { PhysicalMemory } from "../../memory/physical-memory.ts";
 import type { TraceChannel } from "../../trace/channel.ts";
 import type { Capabilities } from "./capabilities.ts";
 import { type Decoded, DescriptorDecoder, type Wait } from "./descriptor-decoder.ts";
+import type { Deviations } from "./deviations.ts";
 import { DESCRIPTOR_FETCHED, WAIT_COMPLETED } from "./events.ts";
 import type { PendingWork } from "./pending-work.ts";
 import type { RegisterFile } from "./register-file.ts";
@@ -30,6 +31,11 @@ export class InvalidationQueue {
   readonly #work: PendingWork;
   readonly #owner: QueueOwner;
   readonly #trace: TraceChannel;
+  readonly #deviations: Deviations;
+  /** What software last wrote to IQA, where reading it tells something else. */
+  #asked = 0n;
+  /** Whether the last descriptor was a wait. */
+  #endsWithWait = false;
   #base = 0n;
   #bytes = 0;
   #step: 16 | 32 = 16;
@@ -55,7 +61,14 @@ export class InvalidationQueue {
     this.#work = work;
     this.#owner = owner;
     this.#trace = trace;
+    this.#deviations = capabilities.deviations;
     registers.onWrite(IQT, () => this.run());
+    if (this.#deviations.queueAddressLatched) {
+      registers.onWrite(IQA, (written, touched) => {
+        this.#asked = (this.#asked & ~touched) | written;
+        registers.set(IQA, "IQA", this.#base);
+      });
+    }
   }
 
   /** Whether GSTS.QIES is set. */
@@ -67,6 +80,9 @@ export class InvalidationQueue {
   enable(): void {
     const registers = this.#registers;
     const wide = registers.has(IQA, "DW");
+    if (this.#deviations.queueAddressLatched) {
+      registers.set(IQA, "IQA", this.#asked & IQA.fields.IQA.mask);
+    }
     this.#base = registers.get(IQA, "IQA");
     // 256 descriptors of 16 bytes, or 128 of 32, are one page.
     this.#bytes = 4096 << Number(registers.get(IQA, "QS"));
@@ -78,8 +94,13 @@ export class InvalidationQueue {
 
   /** The queue is off once it is empty and everything fetched from it is over. */
   disable(): void {
+    if (this.#deviations.queueEndsWithWait && !(this.#endsWithWait && this.#isEmpty())) return;
     this.#ending = true;
     this.run();
+  }
+
+  #isEmpty(): boolean {
+    return this.#registers.get(IQH, "QH") === this.#registers.get(IQT, "QT");
   }
 
   /** Fetches until head meets tail, a fence holds, or something is wrong. */
@@ -119,6 +140,7 @@ export class InvalidationQueue {
     const words = [...new BigUint64Array(bytes.buffer)];
     if (this.#trace.enabled) this.#trace.emit(DESCRIPTOR_FETCHED, { address, words });
     const decoded = this.#decoder.decode(words, this.#owner.isScalable());
+    this.#endsWithWait = decoded.kind === "wait";
     if (decoded.kind === "error") return this.#fail(decoded.info);
     registers.set(IQH, "QH", ((head + this.#step) % this.#bytes) / 16);
     if (decoded.kind === "wait") this.#wait(decoded.wait);
@@ -158,5 +180,7 @@ export class InvalidationQueue {
     this.#finishing = false;
     this.#base = 0n;
     this.#bytes = 0;
+    this.#asked = 0n;
+    this.#endsWithWait = false;
   }
 }

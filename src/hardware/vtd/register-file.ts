@@ -1,5 +1,6 @@
 import type { Field, Layout } from "../../struct/layout.ts";
 import type { Capabilities } from "./capabilities.ts";
+import type { Deviations } from "./deviations.ts";
 import { type RegisterRow, registerRows } from "./spec/registers.ts";
 
 /** Size of a unit's register window in bytes. */
@@ -20,6 +21,9 @@ interface Placed extends RegisterRow {
   readonly bytes: number;
 }
 
+/** Event control registers that have a data register in the same 8 bytes. */
+const EVENT_CONTROLS: readonly number[] = [0x38, 0xa0, 0xe0];
+
 /**
  * A unit's registers as software sees them: bytes, and for each bit whether it
  * can be read, written, or cleared by writing 1. Accesses of any width at any
@@ -34,8 +38,10 @@ export class RegisterFile {
   /** Where the registers of a layout are: one, or for fault records several. */
   readonly #offsets = new Map<Layout<string>, number[]>();
   readonly #handlers = new Map<Layout<string>, RegisterHandler>();
+  readonly deviations: Deviations;
 
   constructor(capabilities: Capabilities) {
+    this.deviations = capabilities.deviations;
     this.rows = registerRows(capabilities.cap, capabilities.ecap);
     this.#placed = this.rows
       .filter((row) => row.needs === undefined || capabilities.has(row.needs))
@@ -48,9 +54,11 @@ export class RegisterFile {
   }
 
   #setAccess({ layout, offset }: Placed, capabilities: Capabilities): void {
+    const fixed = capabilities.deviations.readOnlyBits[layout.name] ?? 0n;
     for (const field of Object.values<Field>(layout.fields)) {
       if (field.needs !== undefined && !capabilities.has(field.needs)) continue;
       for (let bit = field.at; bit < field.at + field.width; bit++) {
+        if (((fixed >> BigInt(bit)) & 1n) !== 0n) continue;
         const at = offset + (bit >> 3);
         const mask = 1 << (bit & 7);
         if (field.access === "rw") this.#writable[at]! |= mask;
@@ -76,6 +84,7 @@ export class RegisterFile {
 
   /** Reads `width` bytes at `offset`; bytes beyond the window are 0. */
   read(offset: number, width: RegisterWidth): bigint {
+    if (!this.#answers(offset, width)) return 0n;
     let value = 0n;
     for (let i = width - 1; i >= 0; i--) {
       const at = offset + i;
@@ -87,6 +96,11 @@ export class RegisterFile {
 
   /** Writes the low `width` bytes of `value` at `offset`, then tells the registers they touch, in their order. */
   write(offset: number, width: RegisterWidth, value: bigint): void {
+    if (!this.#answers(offset, width)) return;
+    if (width === 8 && this.deviations.eventControlAlone && EVENT_CONTROLS.includes(offset)) {
+      this.write(offset, 4, BigInt.asUintN(32, value));
+      return;
+    }
     for (let i = 0; i < width; i++)
       this.#writeByte(offset + i, Number((value >> BigInt(8 * i)) & 0xffn));
     for (const row of this.#placed) {
@@ -97,6 +111,10 @@ export class RegisterFile {
       const written = inRegister(BigInt.asUintN(8 * width, value));
       this.#handlers.get(row.layout)?.(written, inRegister((1n << BigInt(8 * width)) - 1n));
     }
+  }
+
+  #answers(offset: number, width: RegisterWidth): boolean {
+    return !this.deviations.wholeDwordsOnly || (width >= 4 && offset % width === 0);
   }
 
   #writeByte(at: number, value: number): void {

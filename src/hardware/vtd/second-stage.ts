@@ -4,6 +4,7 @@ import { READ, WRITE } from "../pci/dma-request.ts";
 import {
   type EntryChecks,
   inInterruptRange,
+  pageHoldsInterrupts,
   secondStageChecks,
   tableIndex,
 } from "./entry-checks.ts";
@@ -18,10 +19,22 @@ const PAGE_SIZE_BIT = 1 << 7;
 const ACCESSED = 1 << 8;
 const DIRTY = 1 << 9;
 
-/** Why an entry refuses, before its permissions: 0 when it does not. `bad` are its reserved bits that are set. */
-const refusalOf = (readable: boolean, isTop: boolean, entryLo: number, bad: number): number => {
+/**
+ * Why an entry refuses: 0 when it does not.
+ *
+ * @param missing permissions that are not there, where they are checked at each level
+ * @param bad its reserved bits that are set
+ */
+const refusalOf = (
+  readable: boolean,
+  isTop: boolean,
+  entryLo: number,
+  missing: number,
+  bad: number,
+): number => {
   if (!readable) return isTop ? 0x7b : 0x78;
   if ((entryLo & READ_WRITE) === 0) return 0x79;
+  if (missing !== 0) return (missing & WRITE) !== 0 ? 0x85 : 0x86;
   return bad === 0 ? 0 : 0x7a;
 };
 
@@ -45,10 +58,15 @@ export class SecondStage {
   readonly structures: StructureCache;
   readonly #parts: WalkParts;
   readonly #checks: EntryChecks;
+  /** Rights that are checked at each level, before reserved bits. */
+  readonly #checkedFirst: number;
+  readonly #interruptsByLeaf: boolean;
 
   constructor(parts: WalkParts) {
     this.#parts = parts;
     this.#checks = secondStageChecks(parts.capabilities);
+    this.#interruptsByLeaf = parts.capabilities.deviations.interruptRangeByLeaf;
+    this.#checkedFirst = parts.capabilities.deviations.permissionBeforeReserved ? READ_WRITE : 0;
     this.cursor = new EntryCursor(2, parts);
     this.structures = new StructureCache(parts.structuresLg2);
   }
@@ -120,7 +138,8 @@ export class SecondStage {
       counters.tableReads++;
       // 2. One that grants nothing is not present; then reserved bits, those of a leaf later.
       const bad = isLeaf ? 0 : (entryLo & tableLo) | (entryHi & tableHi);
-      const code = refusalOf(readable, level === top, entryLo, bad);
+      const missing = need & ~(rights & entryLo) & this.#checkedFirst;
+      const code = refusalOf(readable, level === top, entryLo, missing, bad);
       const mustMark = target.secondStageFlags && (entryLo & ACCESSED) === 0;
       if (isLeaf || mustMark || code !== 0 || trace.enabled) {
         cursor.at(level, pfn, word, entryHi, entryLo, readable);
@@ -167,7 +186,10 @@ export class SecondStage {
     const offset = (1 << pageLg2) - 1;
     const outLo = (entryLo & ~offset) | (lo & offset);
     const outHi = entryHi & 0xf_ffff;
-    if (inInterruptRange(outHi, outLo)) return 0x87;
+    const interrupts = this.#interruptsByLeaf
+      ? pageHoldsInterrupts(outHi, outLo, level)
+      : inInterruptRange(outHi, outLo);
+    if (interrupts) return 0x87;
     // 6. Accessed, and dirty for a write, in one update.
     if (target.secondStageFlags) {
       const wanted = (need & WRITE) === 0 ? ACCESSED : ACCESSED | DIRTY;

@@ -5,6 +5,7 @@ import { type Field, fieldAt, type Layout } from "../../struct/layout.ts";
 import type { TraceChannel } from "../../trace/channel.ts";
 import type { Capabilities } from "./capabilities.ts";
 import type { Counters } from "./counters.ts";
+import { reservedBits } from "./deviations.ts";
 import { STRUCTURE_READ } from "./events.ts";
 
 /** Reads entries of one structure out of tables in memory; holds the one that was read last. */
@@ -32,7 +33,7 @@ export class StructureReader<Name extends string> {
   ) {
     this.layout = layout;
     this.words = new Int32Array(layout.bytes / 4);
-    const qwords = BigUint64Array.from(layout.reservedMask(capabilities));
+    const qwords = BigUint64Array.from(reservedBits(layout, capabilities, capabilities.deviations));
     this.#reserved = new Int32Array(qwords.buffer);
     this.#memory = memory;
     this.#counters = counters;

@@ -34,6 +34,8 @@ const GRANTABLE = READ | WRITE | EXECUTE;
 
 /** What refuses a request in abort-DMA mode; as a fault its code is 0. */
 const ABORTED = 0x100;
+/** What refuses a request that a cached translation does not permit, where nothing is recorded. */
+const NOT_CACHED_SO = 0x101;
 
 /** Codes that an entry just read has caused, by its contents or for want of it. */
 const STRUCTURE_CODES: ReadonlySet<number> = new Set([
@@ -54,11 +56,15 @@ export class Translation {
   rtaddr = 0n;
   readonly #parts: WalkParts;
   readonly #bindings: Bindings;
-  readonly #site = new FaultSite();
+  readonly #site: FaultSite;
   readonly #second: SecondStage;
   readonly #first: FirstStage;
   readonly #cached: boolean;
   readonly #executeRequests: boolean;
+  readonly #legacyReasons: boolean;
+  readonly #reasons: Readonly<Record<number, number>>;
+  /** Whether a cached translation is final. */
+  readonly #cachedRefusals: boolean;
   /** By RTADDR.TTM: 0, or why every request is refused. */
   readonly #modeCodes: readonly number[];
   #rootPfn = 0;
@@ -68,12 +74,16 @@ export class Translation {
 
   constructor(parts: WalkParts, bindings: Bindings, sizes: Required<CacheSizes>, cached: boolean) {
     this.#parts = parts;
+    this.#site = new FaultSite(parts.capabilities.deviations.alwaysRecorded);
     this.#bindings = bindings;
     this.#cached = cached;
     this.tables = new DeviceTables(parts, this.#site, sizes, () => bindings.clear());
     this.#second = new SecondStage(parts);
     this.#first = new FirstStage(parts, this.#second);
     const { capabilities } = parts;
+    this.#cachedRefusals = capabilities.deviations.cachedRefusalSilent;
+    this.#legacyReasons = capabilities.deviations.legacySecondStageReasons;
+    this.#reasons = capabilities.deviations.reasons;
     this.#executeRequests = capabilities.has("ERS");
     const modeCodes = [0x30, 0x30, 0x30, 0x30];
     modeCodes[TTM_LEGACY] = 0;
@@ -235,7 +245,8 @@ export class Translation {
   #passThrough(target: Target, request: DmaRequest, access: number): number {
     const { hi, lo } = request;
     const write = (access & WRITE) !== 0;
-    const limit = 2 ** (this.#parts.capabilities.hostAddressWidth - 12);
+    const { hostAddressWidth, deviations } = this.#parts.capabilities;
+    const limit = deviations.passThroughUnlimited ? 2 ** 52 : 2 ** (hostAddressWidth - 12);
     if (frameOf(hi, lo) >= limit) return target.legacy ? legacyCode(0x83, write) : 0x83;
     if (inInterruptRange(hi, lo)) return target.legacy ? legacyCode(0x87, write) : 0x87;
     this.#pass(request);
@@ -250,10 +261,14 @@ export class Translation {
     tag: number,
     secondTag: number,
   ): number {
+    if (this.#cachedRefusals && tag !== 0 && this.#parts.iotlb.find(tag, request.hi, request.lo)) {
+      return NOT_CACHED_SO;
+    }
     this.#parts.counters.walks++;
     if (target.type === SECOND_STAGE) {
       const code = this.#walkSecond(target, request, access, tag);
-      return code !== 0 && target.legacy ? legacyCode(code, (access & WRITE) !== 0) : code;
+      const asLegacy = target.legacy || (this.#legacyReasons && code !== 0x87);
+      return code !== 0 && asLegacy ? legacyCode(code, (access & WRITE) !== 0) : code;
     }
     if ((access & refusedAccess(target)) !== 0) return 0x5d;
     return this.#walkFirst(target, request, access, tag, secondTag);
@@ -365,7 +380,11 @@ export class Translation {
       }
     }
     const fault =
-      code === ABORTED ? createSilentFault("abort-dma", request) : createFault(code, request, site);
+      code === ABORTED
+        ? createSilentFault("abort-dma", request)
+        : code === NOT_CACHED_SO
+          ? createSilentFault("cached-rights", request)
+          : createFault(this.#reasons[code] ?? code, request, site);
     request.fault = fault;
     request.outHi = 0;
     request.outLo = 0;
