@@ -689,7 +689,7 @@ declare class Budget {
   exceed(limit: keyof EnumerationLimits): void;
 }
 /** Why an entry leads nowhere: it has reserved bits, or it points at a table where there is no memory. */
-type ProblemKind = "reserved-bit" | "outside-memory";
+type ProblemKind = "outside-memory" | "reserved-bit";
 /** Paging entries that were refused: those side by side that have the same kind of problem. */
 interface PagingProblem {
   readonly kind: ProblemKind;
@@ -804,7 +804,7 @@ interface FoundDevice {
   readonly spaces: readonly FoundSpace[];
 }
 /** RTADDR.TTM in words; `invalid` for what the unit does not have. */
-type TableMode = "legacy" | "scalable" | "abort" | "invalid";
+type TableMode = "abort" | "invalid" | "legacy" | "scalable";
 /** Whose tables to look at, and how much of them. */
 interface EnumerateOptions {
   readonly capabilities: Capabilities;
@@ -865,7 +865,7 @@ interface StageReport {
   readonly root: bigint;
 }
 /** How requests are translated; `invalid` where the entry asks for something that does not exist. */
-type TranslationType = "first-stage" | "second-stage" | "nested" | "pass-through" | "invalid";
+type TranslationType = "first-stage" | "invalid" | "nested" | "pass-through" | "second-stage";
 /** What requests of one device with one PASID, or without any, can reach. */
 interface PasidReport {
   /** `null` for requests without a PASID. */
@@ -1046,7 +1046,7 @@ declare const formatRegisterFile: (captured: CapturedRegisters) => string;
 /** Version of the report, as a document. */
 declare const REPLAY_SCHEMA = "softiommu/replay@1";
 /** What the unit and the recording disagree about. */
-type DifferenceKind = "register" | "fault" | "record" | "descriptor" | "queue" | "wait" | "message" | "status" | "mapping" | "entry";
+type DifferenceKind = "descriptor" | "entry" | "fault" | "mapping" | "message" | "queue" | "record" | "register" | "status" | "wait";
 /** A field of a register that differs. */
 interface FieldDifference {
   readonly name: string;
@@ -1161,64 +1161,64 @@ interface ListedEntry {
 interface ListedMapping extends ExpectedMapping {
   readonly raw: bigint | undefined;
 }
-declare const VER: Layout<"MINOR" | "MAJOR">;
+declare const VER: Layout<"MAJOR" | "MINOR">;
 /** Commands: level bits keep their state as long as they are written 1, one-shot bits act once. Reads 0. */
-declare const GCMD: Layout<"CFI" | "SIRTP" | "IRE" | "QIE" | "WBF" | "EAFL" | "SFL" | "SRTP" | "TE">;
-declare const GSTS: Layout<"CFIS" | "IRTPS" | "IRES" | "QIES" | "WBFS" | "AFLS" | "FLS" | "RTPS" | "TES">;
+declare const GCMD: Layout<"CFI" | "EAFL" | "IRE" | "QIE" | "SFL" | "SIRTP" | "SRTP" | "TE" | "WBF">;
+declare const GSTS: Layout<"AFLS" | "CFIS" | "FLS" | "IRES" | "IRTPS" | "QIES" | "RTPS" | "TES" | "WBFS">;
 /** Context-cache invalidation by register. Writing ICC starts it. */
-declare const CCMD: Layout<"DID" | "SID" | "FM" | "CAIG" | "CIRG" | "ICC">;
-declare const FSTS: Layout<"PFO" | "PPF" | "AFO" | "APF" | "IQE" | "ICE" | "ITE" | "FRI">;
-declare const FECTL: Layout<"IP" | "IM">;
+declare const CCMD: Layout<"CAIG" | "CIRG" | "DID" | "FM" | "ICC" | "SID">;
+declare const FSTS: Layout<"AFO" | "APF" | "FRI" | "ICE" | "IQE" | "ITE" | "PFO" | "PPF">;
+declare const FECTL: Layout<"IM" | "IP">;
 declare const FEDATA: Layout<"DATA" | "EXTENDED">;
 declare const FEADDR: Layout<"MA">;
 declare const FEUADDR: Layout<"MUA">;
-declare const PMEN: Layout<"PRS" | "EPM">;
+declare const PMEN: Layout<"EPM" | "PRS">;
 declare const PLMBASE: Layout<"BASE">;
 declare const PLMLIMIT: Layout<"LIMIT">;
 declare const PHMBASE: Layout<"BASE">;
 declare const PHMLIMIT: Layout<"LIMIT">;
 declare const IQH: Layout<"QH">;
 declare const IQT: Layout<"QT">;
-declare const IQA: Layout<"QS" | "DW" | "IQA">;
+declare const IQA: Layout<"DW" | "IQA" | "QS">;
 declare const ICS: Layout<"IWC">;
-declare const IECTL: Layout<"IP" | "IM">;
+declare const IECTL: Layout<"IM" | "IP">;
 declare const IEDATA: Layout<"DATA" | "EXTENDED">;
 declare const IEADDR: Layout<"MA">;
 declare const IEUADDR: Layout<"MUA">;
 /** Why the queue stopped. */
-declare const IQERCD: Layout<"IQEI" | "ITESID" | "ICESID">;
-declare const IRTA: Layout<"S" | "EIME" | "IRTA">;
+declare const IQERCD: Layout<"ICESID" | "IQEI" | "ITESID">;
+declare const IRTA: Layout<"EIME" | "IRTA" | "S">;
 declare const PQH: Layout<"PQH">;
 declare const PQT: Layout<"PQT">;
-declare const PQA: Layout<"PQS" | "PQA">;
+declare const PQA: Layout<"PQA" | "PQS">;
 declare const PRS: Layout<"PPR" | "PRO">;
-declare const PECTL: Layout<"IP" | "IM">;
+declare const PECTL: Layout<"IM" | "IP">;
 declare const PEDATA: Layout<"DATA" | "EXTENDED">;
 declare const PEADDR: Layout<"MA">;
 declare const PEUADDR: Layout<"MUA">;
 /** Invalidation address, at IRO*16. */
-declare const IVA: Layout<"AM" | "IH" | "ADDR">;
+declare const IVA: Layout<"ADDR" | "AM" | "IH">;
 /** IOTLB invalidation by register, at IRO*16 + 8. Writing IVT starts it. */
-declare const IOTLB: Layout<"DID" | "DW" | "DR" | "IAIG" | "IIRG" | "IVT">;
+declare const IOTLB: Layout<"DID" | "DR" | "DW" | "IAIG" | "IIRG" | "IVT">;
 /** Fault record, at FRO*16 + 16n. */
-declare const FRCD: Layout<"SID" | "FI" | "T2" | "PRIV" | "EXE" | "PP" | "FR" | "PV" | "AT" | "T1" | "F">;
+declare const FRCD: Layout<"AT" | "EXE" | "F" | "FI" | "FR" | "PP" | "PRIV" | "PV" | "SID" | "T1" | "T2">;
 /** The registers of the fault event. */
 declare const FAULT_EVENT: {
-  readonly control: Layout<"IP" | "IM">;
+  readonly control: Layout<"IM" | "IP">;
   readonly data: Layout<"DATA" | "EXTENDED">;
   readonly address: Layout<"MA">;
   readonly upper: Layout<"MUA">;
 };
 /** The registers of the completion event. */
 declare const COMPLETION_EVENT: {
-  readonly control: Layout<"IP" | "IM">;
+  readonly control: Layout<"IM" | "IP">;
   readonly data: Layout<"DATA" | "EXTENDED">;
   readonly address: Layout<"MA">;
   readonly upper: Layout<"MUA">;
 };
 /** The registers of the page request event. */
 declare const PAGE_REQUEST_EVENT: {
-  readonly control: Layout<"IP" | "IM">;
+  readonly control: Layout<"IM" | "IP">;
   readonly data: Layout<"DATA" | "EXTENDED">;
   readonly address: Layout<"MA">;
   readonly upper: Layout<"MUA">;
@@ -1481,7 +1481,7 @@ interface PageRequest {
   readonly last: boolean;
 }
 /** What became of a page request: software has it, the unit answered it itself, or it was refused. */
-type PageRequestOutcome = "queued" | "overflow" | "refused";
+type PageRequestOutcome = "overflow" | "queued" | "refused";
 /** Every request of the group was served (PCIe 6.3 §10.4.2.1). */
 declare const PAGE_RESPONSE_SUCCESS = 0;
 /** A page of the group is not there, or not with that permission. */
@@ -1517,42 +1517,42 @@ declare const MSI_CAPABILITY: {
   readonly id: 5;
   readonly extended: false;
   readonly version: 0;
-  readonly layout: Layout<"capabilityId" | "nextCapability" | "msiEnable" | "multipleMessageCapable" | "multipleMessageEnable" | "address64" | "messageAddress" | "messageUpperAddress" | "messageData">;
+  readonly layout: Layout<"address64" | "capabilityId" | "messageAddress" | "messageData" | "messageUpperAddress" | "msiEnable" | "multipleMessageCapable" | "multipleMessageEnable" | "nextCapability">;
 };
 /** PCI Express capability (PCIe 6.3 §7.5.3). Slot and root registers are not implemented. */
 declare const PCI_EXPRESS_CAPABILITY: {
   readonly id: 16;
   readonly extended: false;
   readonly version: 2;
-  readonly layout: Layout<"capabilityId" | "nextCapability" | "structureVersion" | "portType" | "maxPayloadSupported" | "roleBasedErrors" | "functionLevelReset" | "correctableReporting" | "nonFatalReporting" | "fatalReporting" | "unsupportedReporting" | "relaxedOrdering" | "maxPayload" | "noSnoop" | "maxReadRequest" | "initiateReset" | "correctableDetected" | "nonFatalDetected" | "fatalDetected" | "unsupportedDetected" | "transactionsPending" | "maxLinkSpeed" | "maxLinkWidth" | "portNumber" | "linkSpeed" | "linkWidth" | "extendedFmt" | "endEndPrefix" | "maxEndEndPrefixes" | "endEndPrefixBlocking">;
+  readonly layout: Layout<"capabilityId" | "correctableDetected" | "correctableReporting" | "endEndPrefix" | "endEndPrefixBlocking" | "extendedFmt" | "fatalDetected" | "fatalReporting" | "functionLevelReset" | "initiateReset" | "linkSpeed" | "linkWidth" | "maxEndEndPrefixes" | "maxLinkSpeed" | "maxLinkWidth" | "maxPayload" | "maxPayloadSupported" | "maxReadRequest" | "nextCapability" | "noSnoop" | "nonFatalDetected" | "nonFatalReporting" | "portNumber" | "portType" | "relaxedOrdering" | "roleBasedErrors" | "structureVersion" | "transactionsPending" | "unsupportedDetected" | "unsupportedReporting">;
 };
 /** Access Control Services (PCIe 6.3 §7.7.11). */
 declare const ACS_CAPABILITY: {
   readonly id: 13;
   readonly extended: true;
   readonly version: 1;
-  readonly layout: Layout<"sourceValidation" | "translationBlocking" | "requestRedirect" | "completionRedirect" | "upstreamForwarding" | "egressControl" | "directTranslated" | "capabilityId" | "nextCapability" | "capabilityVersion" | "egressVectorSize" | "sourceValidationEnable" | "translationBlockingEnable" | "requestRedirectEnable" | "completionRedirectEnable" | "upstreamForwardingEnable" | "egressControlEnable" | "directTranslatedEnable">;
+  readonly layout: Layout<"capabilityId" | "capabilityVersion" | "completionRedirect" | "completionRedirectEnable" | "directTranslated" | "directTranslatedEnable" | "egressControl" | "egressControlEnable" | "egressVectorSize" | "nextCapability" | "requestRedirect" | "requestRedirectEnable" | "sourceValidation" | "sourceValidationEnable" | "translationBlocking" | "translationBlockingEnable" | "upstreamForwarding" | "upstreamForwardingEnable">;
 };
 /** Address Translation Services (PCIe 6.3 §10.5.1). */
 declare const ATS_CAPABILITY: {
   readonly id: 15;
   readonly extended: true;
   readonly version: 1;
-  readonly layout: Layout<"capabilityId" | "nextCapability" | "capabilityVersion" | "invalidateQueueDepth" | "pageAlignedRequest" | "globalInvalidate" | "smallestTranslationUnit" | "atsEnable">;
+  readonly layout: Layout<"atsEnable" | "capabilityId" | "capabilityVersion" | "globalInvalidate" | "invalidateQueueDepth" | "nextCapability" | "pageAlignedRequest" | "smallestTranslationUnit">;
 };
 /** Page Request Interface (PCIe 6.3 §10.5.2). */
 declare const PAGE_REQUEST_CAPABILITY: {
   readonly id: 19;
   readonly extended: true;
   readonly version: 1;
-  readonly layout: Layout<"capabilityId" | "nextCapability" | "capabilityVersion" | "pageRequestEnable" | "pageRequestReset" | "responseFailure" | "unexpectedGroupIndex" | "stopped" | "responsePasidRequired" | "capacity" | "allocation">;
+  readonly layout: Layout<"allocation" | "capabilityId" | "capabilityVersion" | "capacity" | "nextCapability" | "pageRequestEnable" | "pageRequestReset" | "responseFailure" | "responsePasidRequired" | "stopped" | "unexpectedGroupIndex">;
 };
 /** Process Address Space ID (PCIe 6.3 §7.8.9). */
 declare const PASID_CAPABILITY: {
   readonly id: 27;
   readonly extended: true;
   readonly version: 1;
-  readonly layout: Layout<"capabilityId" | "nextCapability" | "capabilityVersion" | "executePermission" | "privilegedMode" | "maxPasidWidth" | "pasidEnable" | "executePermissionEnable" | "privilegedModeEnable">;
+  readonly layout: Layout<"capabilityId" | "capabilityVersion" | "executePermission" | "executePermissionEnable" | "maxPasidWidth" | "nextCapability" | "pasidEnable" | "privilegedMode" | "privilegedModeEnable">;
 };
 /** Size in bytes of a PCI Express function's configuration space. */
 declare const EXTENDED_CONFIG_SIZE = 4096;
@@ -1825,7 +1825,7 @@ interface Translator {
 /** What the fabric itself refuses a request for. */
 type PciFaultReason = /** The function is not in the machine, or a bus on the way has no number. */"unknown-requester" /** Bus Master Enable is clear in the function or a bridge above it (PCIe 6.3 §7.5.1.1.3). */ | "bus-master-disabled" /** The request crosses a 4 KiB boundary (§2.2.7). */ | "crosses-page" /** A PASID, although the function has none enabled (§6.20.1). */ | "pasid-disabled" /** A PASID with more bits than the function advertises (§7.8.9.2). */ | "pasid-too-wide" /** Execute or privilege without the PASID that would carry it (§6.20.2.3, §6.20.2.4). */ | "pasid-missing" /** Asks to execute, which is not enabled (§7.8.9.3). */ | "execute-disabled" /** Asks with privilege, which is not enabled (§7.8.9.3). */ | "privileged-disabled" /** Something on the way takes no end-end TLP prefix (§2.2.10.4). */ | "prefix-unsupported" /** A translation request or a translated address, although ATS is not enabled (§10.5.1.3). */ | "ats-disabled" /** ACS Translation Blocking at a port on the way (§6.12.1.1). */ | "translation-blocked" /** A translation request, and nothing that translates (§10.2.2). */ | "no-translation-agent" /** A page request, although they are not enabled (§10.5.2.2). */ | "page-requests-disabled" /** A page request after a Response Failure (§10.5.2.3). */ | "page-requests-failed" /** A page request beyond the outstanding ones that the function may have (§10.5.2.5). */ | "page-requests-exhausted" /** A page request, and nobody who serves them. */ | "no-page-request-service" /** An interrupt, and nobody to deliver it to. */ | "no-interrupt-port" /** An interrupt that remapping did not let pass. */ | "interrupt-blocked" /** There is no memory at the physical address. */ | "no-memory" /** The function was reset or removed while the request was in flight. */ | "aborted";
 /** How a completion says that a request failed (PCIe 6.3 §2.2.9). */
-type CompletionStatus = "unsupported-request" | "completer-abort";
+type CompletionStatus = "completer-abort" | "unsupported-request";
 /** A request that the fabric refused. */
 interface PciFault extends DmaFault {
   readonly kind: "pci";
@@ -2431,9 +2431,9 @@ declare const formatPciAddress: ({
  */
 declare const parsePciAddress: (text: string) => PciAddress;
 /** Header of an endpoint (PCIe 6.3 §7.5.1.2). Base address registers differ in size and are declared by the function. */
-declare const TYPE_0_HEADER: Layout<"vendorId" | "deviceId" | "ioSpaceEnable" | "memorySpaceEnable" | "busMasterEnable" | "parityErrorResponse" | "serrEnable" | "interruptDisable" | "interruptStatus" | "capabilitiesList" | "masterDataParityError" | "signaledTargetAbort" | "receivedTargetAbort" | "receivedMasterAbort" | "signaledSystemError" | "detectedParityError" | "revisionId" | "classCode" | "cacheLineSize" | "latencyTimer" | "headerType" | "multiFunction" | "bist" | "capabilitiesPointer" | "interruptLine" | "interruptPin" | "subsystemVendorId" | "subsystemId">;
+declare const TYPE_0_HEADER: Layout<"bist" | "busMasterEnable" | "cacheLineSize" | "capabilitiesList" | "capabilitiesPointer" | "classCode" | "detectedParityError" | "deviceId" | "headerType" | "interruptDisable" | "interruptLine" | "interruptPin" | "interruptStatus" | "ioSpaceEnable" | "latencyTimer" | "masterDataParityError" | "memorySpaceEnable" | "multiFunction" | "parityErrorResponse" | "receivedMasterAbort" | "receivedTargetAbort" | "revisionId" | "serrEnable" | "signaledSystemError" | "signaledTargetAbort" | "subsystemId" | "subsystemVendorId" | "vendorId">;
 /** Header of a bridge, which every port of a root complex or switch is too (PCIe 6.3 §7.5.1.3). */
-declare const TYPE_1_HEADER: Layout<"vendorId" | "deviceId" | "ioSpaceEnable" | "memorySpaceEnable" | "busMasterEnable" | "parityErrorResponse" | "serrEnable" | "interruptDisable" | "interruptStatus" | "capabilitiesList" | "masterDataParityError" | "signaledTargetAbort" | "receivedTargetAbort" | "receivedMasterAbort" | "signaledSystemError" | "detectedParityError" | "revisionId" | "classCode" | "cacheLineSize" | "latencyTimer" | "headerType" | "multiFunction" | "bist" | "capabilitiesPointer" | "interruptLine" | "interruptPin" | "primaryBus" | "secondaryBus" | "subordinateBus" | "ioBase" | "ioLimit" | "secondaryStatus" | "memoryBase" | "memoryLimit" | "prefetchable64" | "prefetchableBase" | "prefetchableLimit64" | "prefetchableLimit" | "prefetchableBaseUpper" | "prefetchableLimitUpper" | "bridgeParityErrorResponse" | "bridgeSerrEnable" | "isaEnable" | "vgaEnable" | "secondaryBusReset">;
+declare const TYPE_1_HEADER: Layout<"bist" | "bridgeParityErrorResponse" | "bridgeSerrEnable" | "busMasterEnable" | "cacheLineSize" | "capabilitiesList" | "capabilitiesPointer" | "classCode" | "detectedParityError" | "deviceId" | "headerType" | "interruptDisable" | "interruptLine" | "interruptPin" | "interruptStatus" | "ioBase" | "ioLimit" | "ioSpaceEnable" | "isaEnable" | "latencyTimer" | "masterDataParityError" | "memoryBase" | "memoryLimit" | "memorySpaceEnable" | "multiFunction" | "parityErrorResponse" | "prefetchable64" | "prefetchableBase" | "prefetchableBaseUpper" | "prefetchableLimit" | "prefetchableLimit64" | "prefetchableLimitUpper" | "primaryBus" | "receivedMasterAbort" | "receivedTargetAbort" | "revisionId" | "secondaryBus" | "secondaryBusReset" | "secondaryStatus" | "serrEnable" | "signaledSystemError" | "signaledTargetAbort" | "subordinateBus" | "vendorId" | "vgaEnable">;
 declare namespace index_d_exports$7 {
   export { ACS_CAPABILITY, ACS_SERVICES, ATS_CAPABILITY, AcsDeclaration, AcsHop, AcsService, AtsInvalidation, AtsRange, AtsRangeEncoding, AtsTarget, BarDeclaration, BaseAddressRegister, Bus, BusInspection, CONVENTIONAL_CONFIG_SIZE, CompletionStatus, ConfigSpace, ConfigWidth, ConfigWriteListener, DmaFault, DmaPort, DmaRequest, EXECUTE, EXTENDED_CONFIG_SIZE, Fabric, FabricInspection, FieldValues, FunctionDeclaration, FunctionInspection, FunctionKind, InFlight, InFlightContext, InFlightRequests, InterruptPort, InterruptRequest, KINDS, KindFacts, MSI_CAPABILITY, MmioMap, MmioTarget, MmioWidth, NO_PASID, PAGE_REQUEST_CAPABILITY, PAGE_RESPONSE_FAILURE, PAGE_RESPONSE_INVALID_REQUEST, PAGE_RESPONSE_SUCCESS, PASID_CAPABILITY, PCI_CONFIG_WRITE, PCI_DEVICE_INVALIDATION, PCI_EXPRESS_CAPABILITY, PCI_INTERRUPT, PCI_PAGE_RESPONSE, PCI_REQUEST, PCI_RESET, PCI_TRANSFER_ENDED, PRIVILEGED, PageGroupResponse, PageRequest, PageRequestInterface, PageRequestOutcome, PageRequestResult, PciAddress, PciAddressError, PciCapability, PciFault, PciFaultReason, PciFunction, PortFabric, READ, ReadResult, Route, TRANSFERRED, TRANSLATED$1 as TRANSLATED, TRANSLATION_REQUEST, TYPE_0_HEADER, TYPE_1_HEADER, Topology, TransferFailure, TransferPiece, TransferResult, TranslationResult, Translator, TranslatorScope, UNTRANSLATED, WRITE, acsPath, aliasesOf, assignMemory, busOf, configSpaceOf, decodeAtsRange, deviceOf, dwordAt, encodeAtsRange, formatPciAddress, formatRequesterId, functionOf, functionsBelow, isInterruptRequest, parsePciAddress, pciFault, placeBaseAddresses, refusalOf, requesterId, requesterOf, routeFrom, sendMsi };
 }
@@ -2484,7 +2484,7 @@ interface DmaEngineOptions {
   readonly stepped?: boolean;
 }
 /** The engine as PCI describes it: one 4 KiB base address register, MSI, ATS, page requests, PASIDs. */
-declare const engineDeclaration: (place: Pick<FunctionDeclaration, "kind" | "device" | "function">) => FunctionDeclaration;
+declare const engineDeclaration: (place: Pick<FunctionDeclaration, "device" | "function" | "kind">) => FunctionDeclaration;
 /** The engine as plain data. */
 interface EngineInspection {
   readonly schema: "softiommu/dma-engine@1";
@@ -2531,7 +2531,7 @@ declare class DmaEngine implements MmioTarget, AtsTarget {
  *
  * @throws RangeError when it cannot sit there: a bug in the caller
  */
-declare const addDmaEngine: (fabric: Fabric, bus: Bus, place: Pick<FunctionDeclaration, "kind" | "device" | "function">, options?: DmaEngineOptions) => DmaEngine;
+declare const addDmaEngine: (fabric: Fabric, bus: Bus, place: Pick<FunctionDeclaration, "device" | "function" | "kind">, options?: DmaEngineOptions) => DmaEngine;
 /** Bytes behind the engine's one base address register. */
 declare const ENGINE_BAR_SIZE = 4096;
 /** Where the engine's buffer lies in them. */
@@ -2545,11 +2545,11 @@ declare const ADDRESS: Layout<"address">;
 declare const LENGTH: Layout<"length">;
 declare const PASID: Layout<"pasid" | "tagged">;
 /** Writing the byte of `operation` starts it. */
-declare const COMMAND: Layout<"operation" | "privileged" | "execute" | "wantsWrite" | "translated" | "hold" | "interrupt" | "last" | "group">;
-declare const STATUS: Layout<"busy" | "done" | "error" | "held" | "fault">;
+declare const COMMAND: Layout<"execute" | "group" | "hold" | "interrupt" | "last" | "operation" | "privileged" | "translated" | "wantsWrite">;
+declare const STATUS: Layout<"busy" | "done" | "error" | "fault" | "held">;
 declare const PATTERN: Layout<"pattern">;
-declare const TRANSLATION: Layout<"address" | "execute" | "read" | "write" | "sizeLg2">;
-declare const RESPONSE: Layout<"group" | "code" | "valid">;
+declare const TRANSLATION: Layout<"address" | "execute" | "read" | "sizeLg2" | "write">;
+declare const RESPONSE: Layout<"code" | "group" | "valid">;
 /** COMMAND.operation; others are refused. */
 declare const OPERATIONS: {
   /** Memory to buffer. */readonly read: 1; /** Buffer to memory. */
@@ -2591,7 +2591,7 @@ interface Interrupt {
   readonly vector: number;
   /** APIC ID, 8 bits, or 32 where extended interrupt mode is on. */
   readonly destination: number;
-  readonly destinationMode: "physical" | "logical";
+  readonly destinationMode: "logical" | "physical";
   readonly redirectionHint: boolean;
   /** 0 fixed, 1 lowest priority, 2 SMI, 4 NMI, 5 INIT, 7 ExtINT. */
   readonly deliveryMode: number;
@@ -2682,7 +2682,7 @@ interface DeviceTlbs {
 /** Why nothing is recorded although a request was refused. */
 type Silence = "fpd" | "recoverable" | SilentRefusal;
 /** What refuses requests without a fault reason of its own. */
-type SilentRefusal = "abort-dma" | "protected-memory" | "cached-rights";
+type SilentRefusal = "abort-dma" | "cached-rights" | "protected-memory";
 /** The entry that refused a request, and where it was read. */
 interface FaultyEntry {
   /** Physical address of the entry. */
@@ -2776,7 +2776,7 @@ declare const TRANSLATED: EventType<{
 declare const FAULT: EventType<VtdFault>;
 /** Caches were invalidated. */
 declare const INVALIDATED: EventType<{
-  cache: "context" | "pasid" | "iotlb" | "pasid-iotlb";
+  cache: "context" | "iotlb" | "pasid" | "pasid-iotlb";
   granularity: string;
   domain?: number;
   pasid?: number;
@@ -3051,7 +3051,7 @@ declare class RemappingUnit implements Translator {
 /** The translation caches of the devices of one segment, as a unit reaches them. */
 declare const deviceTlbsOf: (fabric: Fabric, segment: number) => DeviceTlbs;
 /** What a unit is made of besides what its fabric gives it. */
-type LinkedUnitOptions = Omit<RemappingUnitOptions, "memory" | "deviceTlbs" | "inFlight" | "respond">;
+type LinkedUnitOptions = Omit<RemappingUnitOptions, "deviceTlbs" | "inFlight" | "memory" | "respond">;
 /**
  * Makes a unit that serves a segment of `fabric`: it translates what no other
  * scope names, drains what it has translated, reaches devices' translation
@@ -3089,11 +3089,11 @@ interface FaultReason {
 /** The fault table by code. */
 declare const FAULT_REASONS: ReadonlyMap<number, FaultReason>;
 /** Capability register, offset 08 (§11.4.2). All fields are read-only. */
-declare const CAP: Layout<"ND" | "AFL" | "RWBF" | "PLMR" | "PHMR" | "CM" | "SAGAW" | "MGAW" | "ZLR" | "FRO" | "SSLPS" | "PSI" | "NFR" | "MAMV" | "DWD" | "DRD" | "FS1GP" | "PI" | "FS5LP" | "ECMDS" | "ESIRTPS" | "ESRTPS">;
+declare const CAP: Layout<"AFL" | "CM" | "DRD" | "DWD" | "ECMDS" | "ESIRTPS" | "ESRTPS" | "FRO" | "FS1GP" | "FS5LP" | "MAMV" | "MGAW" | "ND" | "NFR" | "PHMR" | "PI" | "PLMR" | "PSI" | "RWBF" | "SAGAW" | "SSLPS" | "ZLR">;
 /** Extended capability register, offset 10 (§11.4.3). All fields are read-only. */
-declare const ECAP: Layout<"PASID" | "FSTS" | "EIM" | "PRS" | "DT" | "RPS" | "RPRIVS" | "C" | "QI" | "IR" | "PT" | "SC" | "IRO" | "MHMV" | "MTS" | "NEST" | "ERS" | "SRS" | "NWFS" | "EAFS" | "PSS" | "DIT" | "PDS" | "SMTS" | "VCS" | "SSADS" | "SSTS" | "SMPWCS" | "PMS" | "ADMS" | "SMS">;
+declare const ECAP: Layout<"ADMS" | "C" | "DIT" | "DT" | "EAFS" | "EIM" | "ERS" | "FSTS" | "IR" | "IRO" | "MHMV" | "MTS" | "NEST" | "NWFS" | "PASID" | "PDS" | "PMS" | "PRS" | "PSS" | "PT" | "QI" | "RPRIVS" | "RPS" | "SC" | "SMPWCS" | "SMS" | "SMTS" | "SRS" | "SSADS" | "SSTS" | "VCS">;
 /** Legacy context entry, one for each device and function (§9.3). */
-declare const CONTEXT_ENTRY: Layout<"DID" | "P" | "FPD" | "TT" | "SSPTPTR" | "AW" | "IGN">;
+declare const CONTEXT_ENTRY: Layout<"AW" | "DID" | "FPD" | "IGN" | "P" | "SSPTPTR" | "TT">;
 /** CONTEXT_ENTRY.TT: translate untranslated requests. */
 declare const TT_TRANSLATE = 0;
 /** CONTEXT_ENTRY.TT: translate, and serve a device TLB. */
@@ -3101,16 +3101,16 @@ declare const TT_DEVICE_TLB = 1;
 /** CONTEXT_ENTRY.TT: pass untranslated requests through. */
 declare const TT_PASS_THROUGH = 2;
 /** Scalable context entry (§9.4). */
-declare const SCALABLE_CONTEXT_ENTRY: Layout<"P" | "FPD" | "DTE" | "PASIDE" | "PRE" | "PDTS" | "PASIDDIRPTR" | "RID_PASID" | "RID_PRIV">;
-declare const CONTEXT_CACHE_DESCRIPTOR: Layout<"DID" | "SID" | "FM" | "G" | "TYPE" | "TYPE_HIGH">;
-declare const IOTLB_DESCRIPTOR: Layout<"DID" | "DW" | "AM" | "IH" | "ADDR" | "DR" | "G" | "TYPE" | "TYPE_HIGH">;
-declare const DEVICE_TLB_DESCRIPTOR: Layout<"SID" | "S" | "ADDR" | "TYPE" | "TYPE_HIGH" | "PFSID_LOW" | "MIP" | "PFSID_HIGH">;
-declare const INTERRUPT_ENTRY_DESCRIPTOR: Layout<"IM" | "G" | "TYPE" | "TYPE_HIGH" | "IIDX">;
-declare const WAIT_DESCRIPTOR: Layout<"TYPE" | "TYPE_HIGH" | "IF" | "SW" | "FN" | "PD" | "STDATA" | "STADDR">;
-declare const PASID_IOTLB_DESCRIPTOR: Layout<"PASID" | "DID" | "AM" | "IH" | "ADDR" | "G" | "TYPE" | "TYPE_HIGH">;
-declare const PASID_CACHE_DESCRIPTOR: Layout<"PASID" | "DID" | "G" | "TYPE" | "TYPE_HIGH">;
-declare const PASID_DEVICE_TLB_DESCRIPTOR: Layout<"PASID" | "SID" | "S" | "ADDR" | "G" | "TYPE" | "TYPE_HIGH" | "PFSID_LOW" | "MIP" | "PFSID_HIGH">;
-declare const PAGE_GROUP_RESPONSE_DESCRIPTOR: Layout<"PASID" | "PP" | "TYPE" | "TYPE_HIGH" | "RC" | "RID" | "LPIG" | "PRGI">;
+declare const SCALABLE_CONTEXT_ENTRY: Layout<"DTE" | "FPD" | "P" | "PASIDDIRPTR" | "PASIDE" | "PDTS" | "PRE" | "RID_PASID" | "RID_PRIV">;
+declare const CONTEXT_CACHE_DESCRIPTOR: Layout<"DID" | "FM" | "G" | "SID" | "TYPE" | "TYPE_HIGH">;
+declare const IOTLB_DESCRIPTOR: Layout<"ADDR" | "AM" | "DID" | "DR" | "DW" | "G" | "IH" | "TYPE" | "TYPE_HIGH">;
+declare const DEVICE_TLB_DESCRIPTOR: Layout<"ADDR" | "MIP" | "PFSID_HIGH" | "PFSID_LOW" | "S" | "SID" | "TYPE" | "TYPE_HIGH">;
+declare const INTERRUPT_ENTRY_DESCRIPTOR: Layout<"G" | "IIDX" | "IM" | "TYPE" | "TYPE_HIGH">;
+declare const WAIT_DESCRIPTOR: Layout<"FN" | "IF" | "PD" | "STADDR" | "STDATA" | "SW" | "TYPE" | "TYPE_HIGH">;
+declare const PASID_IOTLB_DESCRIPTOR: Layout<"ADDR" | "AM" | "DID" | "G" | "IH" | "PASID" | "TYPE" | "TYPE_HIGH">;
+declare const PASID_CACHE_DESCRIPTOR: Layout<"DID" | "G" | "PASID" | "TYPE" | "TYPE_HIGH">;
+declare const PASID_DEVICE_TLB_DESCRIPTOR: Layout<"ADDR" | "G" | "MIP" | "PASID" | "PFSID_HIGH" | "PFSID_LOW" | "S" | "SID" | "TYPE" | "TYPE_HIGH">;
+declare const PAGE_GROUP_RESPONSE_DESCRIPTOR: Layout<"LPIG" | "PASID" | "PP" | "PRGI" | "RC" | "RID" | "TYPE" | "TYPE_HIGH">;
 /** IQERCD.IQEI: why the queue stopped (§11.4.9.9). */
 declare const QUEUE_ERRORS: {
   readonly tail: 1;
@@ -3122,13 +3122,13 @@ declare const QUEUE_ERRORS: {
   readonly mode: 7;
 };
 /** Interrupt remapping table entry (§9.9). Posted interrupts are not offered: IM is reserved. */
-declare const INTERRUPT_ENTRY: Layout<"SID" | "P" | "FPD" | "DM" | "RH" | "TM" | "DLM" | "AVAIL" | "V" | "DST" | "SQ" | "SVT">;
+declare const INTERRUPT_ENTRY: Layout<"AVAIL" | "DLM" | "DM" | "DST" | "FPD" | "P" | "RH" | "SID" | "SQ" | "SVT" | "TM" | "V">;
 /** Address of a message in remappable format (§5.1.2.2). */
-declare const REMAPPABLE_ADDRESS: Layout<"IGN" | "HANDLE_15" | "SHV" | "FORMAT" | "HANDLE" | "RANGE">;
+declare const REMAPPABLE_ADDRESS: Layout<"FORMAT" | "HANDLE" | "HANDLE_15" | "IGN" | "RANGE" | "SHV">;
 /** PASID directory entry: one for 64 PASIDs (§9.5). */
-declare const PASID_DIRECTORY_ENTRY: Layout<"P" | "FPD" | "SMPTBLPTR">;
+declare const PASID_DIRECTORY_ENTRY: Layout<"FPD" | "P" | "SMPTBLPTR">;
 /** PASID table entry (§9.6). */
-declare const PASID_ENTRY: Layout<"DID" | "P" | "FPD" | "SSPTPTR" | "AW" | "PGTT" | "SSADE" | "PWSNP" | "PGSNP" | "CD" | "EMTE" | "PAT" | "SRE" | "FSPM" | "WPE" | "NXE_SMEP" | "EAFE" | "FSPTPTR">;
+declare const PASID_ENTRY: Layout<"AW" | "CD" | "DID" | "EAFE" | "EMTE" | "FPD" | "FSPM" | "FSPTPTR" | "NXE_SMEP" | "P" | "PAT" | "PGSNP" | "PGTT" | "PWSNP" | "SRE" | "SSADE" | "SSPTPTR" | "WPE">;
 /** PASID_ENTRY.PGTT: stage 1 alone. */
 declare const PGTT_FIRST_STAGE = 1;
 /** PASID_ENTRY.PGTT: stage 2 alone. */
@@ -3138,11 +3138,11 @@ declare const PGTT_NESTED = 3;
 /** PASID_ENTRY.PGTT: no translation. */
 declare const PGTT_PASS_THROUGH = 4;
 /** Legacy root entry, one for each bus (§9.1). */
-declare const ROOT_ENTRY: Layout<"P" | "CTP">;
+declare const ROOT_ENTRY: Layout<"CTP" | "P">;
 /** Half of a scalable root entry: the lower for devices 0 to 15, the upper for 16 to 31 (§9.2). */
-declare const SCALABLE_ROOT_HALF: Layout<"P" | "CTP">;
+declare const SCALABLE_ROOT_HALF: Layout<"CTP" | "P">;
 /** Root table address register, offset 20 (§11.4.5). */
-declare const RTADDR: Layout<"TTM" | "RTA">;
+declare const RTADDR: Layout<"RTA" | "TTM">;
 /** RTADDR.TTM: context entries of 16 bytes. */
 declare const TTM_LEGACY = 0;
 /** RTADDR.TTM: context entries of 32 bytes and PASID tables. */
@@ -3566,7 +3566,7 @@ type PageTableOutcome = {
   readonly table: PageTable;
 } | {
   readonly ok: false;
-  readonly errno: "EINVAL" | "EOPNOTSUPP" | "ENOMEM" | "EFAULT";
+  readonly errno: "EFAULT" | "EINVAL" | "ENOMEM" | "EOPNOTSUPP";
 };
 /** A page table's limits, as data. */
 interface PageTableState {
@@ -3768,22 +3768,22 @@ declare const TABLE_GREW: EventType<{
  */
 declare const AMD_V1: PageTableFormat;
 /** An entry that points at a table. */
-declare const AMD_V1_TABLE_ENTRY: Layout<"address" | "read" | "write" | "present" | "ignored4to1" | "accessed" | "ignored63" | "ignored8to6" | "nextLevel">;
+declare const AMD_V1_TABLE_ENTRY: Layout<"accessed" | "address" | "ignored4to1" | "ignored63" | "ignored8to6" | "nextLevel" | "present" | "read" | "write">;
 /** A leaf, of any level and size. */
-declare const AMD_V1_LEAF_ENTRY: Layout<"address" | "read" | "write" | "present" | "ignored4to1" | "accessed" | "ignored63" | "nextLevel" | "dirty" | "ignored8to7" | "untranslated" | "forceCoherent">;
+declare const AMD_V1_LEAF_ENTRY: Layout<"accessed" | "address" | "dirty" | "forceCoherent" | "ignored4to1" | "ignored63" | "ignored8to7" | "nextLevel" | "present" | "read" | "untranslated" | "write">;
 /**
  * VT-d's second stage. There is no present bit: software takes an entry for
  * empty only when all of it is 0, hardware when neither read nor write is set.
  */
 declare const VTD_SECOND_STAGE: PageTableFormat;
 /** An entry that points at the table of the next level down. */
-declare const SECOND_STAGE_TABLE_ENTRY: Layout<"address" | "read" | "write" | "accessed" | "ignored63" | "ignored10" | "ignored61to52" | "ignored6to2" | "ignored9">;
+declare const SECOND_STAGE_TABLE_ENTRY: Layout<"accessed" | "address" | "ignored10" | "ignored61to52" | "ignored63" | "ignored6to2" | "ignored9" | "read" | "write">;
 /** A leaf of level 0. */
-declare const SECOND_STAGE_LEAF_4K: Layout<"address" | "execute" | "read" | "write" | "accessed" | "ignored63" | "dirty" | "ignored10" | "ignored61to52" | "memoryType" | "ignorePat" | "snoop" | "ignored7">;
+declare const SECOND_STAGE_LEAF_4K: Layout<"accessed" | "address" | "dirty" | "execute" | "ignorePat" | "ignored10" | "ignored61to52" | "ignored63" | "ignored7" | "memoryType" | "read" | "snoop" | "write">;
 /** A leaf of level 1. */
-declare const SECOND_STAGE_LEAF_2M: Layout<"address" | "execute" | "read" | "write" | "accessed" | "ignored63" | "dirty" | "ignored10" | "ignored61to52" | "memoryType" | "ignorePat" | "snoop" | "pageSize">;
+declare const SECOND_STAGE_LEAF_2M: Layout<"accessed" | "address" | "dirty" | "execute" | "ignorePat" | "ignored10" | "ignored61to52" | "ignored63" | "memoryType" | "pageSize" | "read" | "snoop" | "write">;
 /** A leaf of level 2. */
-declare const SECOND_STAGE_LEAF_1G: Layout<"address" | "execute" | "read" | "write" | "accessed" | "ignored63" | "dirty" | "ignored10" | "ignored61to52" | "memoryType" | "ignorePat" | "snoop" | "pageSize">;
+declare const SECOND_STAGE_LEAF_1G: Layout<"accessed" | "address" | "dirty" | "execute" | "ignorePat" | "ignored10" | "ignored61to52" | "ignored63" | "memoryType" | "pageSize" | "read" | "snoop" | "write">;
 /** The leaf layouts by level. */
 declare const SECOND_STAGE_LEAF_ENTRIES: readonly Layout<string>[];
 /**
@@ -3794,13 +3794,13 @@ declare const SECOND_STAGE_LEAF_ENTRIES: readonly Layout<string>[];
  */
 declare const X86_64: PageTableFormat;
 /** An entry that points at the table of the next level down. */
-declare const X86_64_TABLE_ENTRY: Layout<"address" | "present" | "accessed" | "ignored9" | "writable" | "user" | "writeThrough" | "cacheDisable" | "extendedAccessed" | "ignored11" | "ignored62to52" | "executeDisable" | "ignored6" | "ignored8">;
+declare const X86_64_TABLE_ENTRY: Layout<"accessed" | "address" | "cacheDisable" | "executeDisable" | "extendedAccessed" | "ignored11" | "ignored6" | "ignored62to52" | "ignored8" | "ignored9" | "present" | "user" | "writable" | "writeThrough">;
 /** A leaf of level 0. */
-declare const X86_64_LEAF_4K: Layout<"address" | "present" | "accessed" | "dirty" | "ignored9" | "writable" | "user" | "writeThrough" | "cacheDisable" | "extendedAccessed" | "ignored11" | "ignored62to52" | "executeDisable" | "global" | "pat">;
+declare const X86_64_LEAF_4K: Layout<"accessed" | "address" | "cacheDisable" | "dirty" | "executeDisable" | "extendedAccessed" | "global" | "ignored11" | "ignored62to52" | "ignored9" | "pat" | "present" | "user" | "writable" | "writeThrough">;
 /** A leaf of level 1. */
-declare const X86_64_LEAF_2M: Layout<"address" | "present" | "accessed" | "dirty" | "ignored9" | "pageSize" | "writable" | "user" | "writeThrough" | "cacheDisable" | "extendedAccessed" | "ignored11" | "ignored62to52" | "executeDisable" | "global" | "pat">;
+declare const X86_64_LEAF_2M: Layout<"accessed" | "address" | "cacheDisable" | "dirty" | "executeDisable" | "extendedAccessed" | "global" | "ignored11" | "ignored62to52" | "ignored9" | "pageSize" | "pat" | "present" | "user" | "writable" | "writeThrough">;
 /** A leaf of level 2. */
-declare const X86_64_LEAF_1G: Layout<"address" | "present" | "accessed" | "dirty" | "ignored9" | "pageSize" | "writable" | "user" | "writeThrough" | "cacheDisable" | "extendedAccessed" | "ignored11" | "ignored62to52" | "executeDisable" | "global" | "pat">;
+declare const X86_64_LEAF_1G: Layout<"accessed" | "address" | "cacheDisable" | "dirty" | "executeDisable" | "extendedAccessed" | "global" | "ignored11" | "ignored62to52" | "ignored9" | "pageSize" | "pat" | "present" | "user" | "writable" | "writeThrough">;
 /** The leaf layouts by level. */
 declare const X86_64_LEAF_ENTRIES: readonly Layout<string>[];
 declare namespace index_d_exports$6 {

@@ -125,8 +125,16 @@ export const rollUpDeclarations = async () => {
     // Type checking is all of the work here, and always slow.
     checks: { pluginTimings: false },
   });
-  return output[0].type === "chunk" ? output[0].code : "";
+  return output[0].type === "chunk" ? sortUnions(output[0].code) : "";
 };
+
+/**
+ * The compiler writes the strings of a union in the order in which it met them, which other files change.
+ *
+ * @param {string} text
+ */
+const sortUnions = (text) =>
+  text.replace(/"[^"\n]*"(?: \| "[^"\n]*")+/g, (union) => union.split(" | ").sort().join(" | "));
 
 /** Builds all of dist/. */
 export const buildAll = async () => {

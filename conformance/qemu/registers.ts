@@ -31,6 +31,3 @@ export const AT = {
 export const TE: bigint = 1n << 31n;
 export const SRTP: bigint = 1n << 30n;
 export const QIE: bigint = 1n << 26n;
-export const IRE: bigint = 1n << 25n;
-export const SIRTP: bigint = 1n << 24n;
-export const CFI: bigint = 1n << 23n;
