@@ -622,6 +622,10 @@ interface Capabilities extends ReservedBy {
   readonly secondStageWidths: number;
   /** PASIDs the unit accepts: below 2^`pasidBits`. */
   readonly pasidBits: number;
+  /** Fault records, CAP.NFR + 1. */
+  readonly faultRecords: number;
+  /** The largest address mask of a page invalidation, CAP.MAMV. */
+  readonly largestAddressMask: number;
   /** Erratum 772415: accessed and dirty updates of nested first-stage entries skip the second stage's write permission. */
   readonly erratum772415: boolean;
   /** Accessed and dirty flags are updated even where page walks are not snooped, as QEMU does. */
@@ -2732,6 +2736,11 @@ declare class FaultSite {
   /** Forgets the last translation. */
   clear(): void;
 }
+/** Whether FPD in an entry consulted silences a fault with the reason `code`. */
+declare const isSilencedByFpd: (code: number, {
+  fpd,
+  alwaysRecorded
+}: FaultSite) => boolean;
 /** Makes the value for the refusal of `request` with the reason `code` at `site`. */
 declare const createFault: (code: number, request: DmaRequest, site: FaultSite) => VtdFault;
 /** Makes the value for a refusal that has no reason code and is never recorded. */
@@ -2959,6 +2968,8 @@ declare class TranslationUnit implements Translator {
   get enabled(): boolean;
   /** The root table address register as it was set last. */
   get rootTableAddress(): bigint;
+  /** Whether that register puts the unit into scalable mode. */
+  get isScalable(): boolean;
   /**
    * Makes the unit use another root table, as GCMD.SRTP does.
    *
@@ -3150,7 +3161,7 @@ declare const TTM_SCALABLE = 1;
 /** RTADDR.TTM: every request is aborted. */
 declare const TTM_ABORT = 3;
 declare namespace index_d_exports$11 {
-  export { CAP, CCMD, COMPLETION_EVENT, CONTEXT_CACHE_DESCRIPTOR, CONTEXT_ENTRY, CacheSizes, Capabilities, CapabilityOptions, ContextInvalidation, Counters, DEFAULT_CACHES, DESCRIPTOR_FETCHED, DEVICE_TLB_DESCRIPTOR, DeviceTlbs, ECAP, ENTRY_READ, ENUMERATION_LIMITS, EnumerateOptions, EnumeratedDevice, EnumeratedSpace, EnumerationLimits, FAULT, FAULT_EVENT, FAULT_REASONS, FEADDR, FECTL, FEDATA, FEUADDR, FLAGS_SET, FRCD, FSTS, FaultReason, FaultSite, FaultyEntry, FoundDevice, FoundSpace, GCMD, GSTS, ICS, IEADDR, IECTL, IEDATA, IEUADDR, INTERRUPT_ENTRY, INTERRUPT_ENTRY_DESCRIPTOR, INTERRUPT_REMAPPED, INVALIDATED, IOTLB, IOTLB_DESCRIPTOR, IOTLB_HIT, IQA, IQERCD, IQH, IQT, IRTA, IVA, Invalidation, InvalidationSubscriber, IotlbInvalidation, LeafList, LinkedUnitOptions, PAGE_GROUP_RESPONSE_DESCRIPTOR, PAGE_REQUESTED, PAGE_REQUEST_EVENT, PASID_CACHE_DESCRIPTOR, PASID_DEVICE_TLB_DESCRIPTOR, PASID_DIRECTORY_ENTRY, PASID_ENTRY, PASID_IOTLB_DESCRIPTOR, PEADDR, PECTL, PEDATA, PEUADDR, PGTT_FIRST_STAGE, PGTT_NESTED, PGTT_PASS_THROUGH, PGTT_SECOND_STAGE, PHMBASE, PHMLIMIT, PLMBASE, PLMLIMIT, PMEN, PQA, PQH, PQT, PRS, PageRange, PagingProblem, PasidInvalidation, PasidIotlbInvalidation, ProblemKind, QEMU_11_1_FIRST_STAGE, QEMU_11_1_SECOND_STAGE, QEMU_7_2, QUEUE_ERRORS, REGISTER_WINDOW, REGISTER_WRITTEN, REMAPPABLE_ADDRESS, ROOT_ENTRY, ROOT_TABLE_SET, RTADDR, RegisterRow, RegisterWidth, RemappingUnit, RemappingUnitOptions, SCALABLE_CONTEXT_ENTRY, SCALABLE_ROOT_HALF, SERVER, SERVER_ERRATUM_772415, STRUCTURE_READ, Silence, SilentRefusal, StructureProblem, TRANSLATED, TRANSLATION_SWITCHED, TTM_ABORT, TTM_LEGACY, TTM_SCALABLE, TT_DEVICE_TLB, TT_PASS_THROUGH, TT_TRANSLATE, TableMode, TranslationUnit, TranslationUnitOptions, Truncation, UnitEnumeration, UnitInspection, VER, VtdFault, WAIT_COMPLETED, WAIT_DESCRIPTOR, attachUnit, cacheSizes, createCapabilities, createFault, createSilentFault, deviceTlbsOf, enumerateUnit, registerRows, remappedInterrupts };
+  export { CAP, CCMD, COMPLETION_EVENT, CONTEXT_CACHE_DESCRIPTOR, CONTEXT_ENTRY, CacheSizes, Capabilities, CapabilityOptions, ContextInvalidation, Counters, DEFAULT_CACHES, DESCRIPTOR_FETCHED, DEVICE_TLB_DESCRIPTOR, DeviceTlbs, ECAP, ENTRY_READ, ENUMERATION_LIMITS, EnumerateOptions, EnumeratedDevice, EnumeratedSpace, EnumerationLimits, FAULT, FAULT_EVENT, FAULT_REASONS, FEADDR, FECTL, FEDATA, FEUADDR, FLAGS_SET, FRCD, FSTS, FaultReason, FaultSite, FaultyEntry, FoundDevice, FoundSpace, GCMD, GSTS, ICS, IEADDR, IECTL, IEDATA, IEUADDR, INTERRUPT_ENTRY, INTERRUPT_ENTRY_DESCRIPTOR, INTERRUPT_REMAPPED, INVALIDATED, IOTLB, IOTLB_DESCRIPTOR, IOTLB_HIT, IQA, IQERCD, IQH, IQT, IRTA, IVA, Invalidation, InvalidationSubscriber, IotlbInvalidation, LeafList, LinkedUnitOptions, PAGE_GROUP_RESPONSE_DESCRIPTOR, PAGE_REQUESTED, PAGE_REQUEST_EVENT, PASID_CACHE_DESCRIPTOR, PASID_DEVICE_TLB_DESCRIPTOR, PASID_DIRECTORY_ENTRY, PASID_ENTRY, PASID_IOTLB_DESCRIPTOR, PEADDR, PECTL, PEDATA, PEUADDR, PGTT_FIRST_STAGE, PGTT_NESTED, PGTT_PASS_THROUGH, PGTT_SECOND_STAGE, PHMBASE, PHMLIMIT, PLMBASE, PLMLIMIT, PMEN, PQA, PQH, PQT, PRS, PageRange, PagingProblem, PasidInvalidation, PasidIotlbInvalidation, ProblemKind, QEMU_11_1_FIRST_STAGE, QEMU_11_1_SECOND_STAGE, QEMU_7_2, QUEUE_ERRORS, REGISTER_WINDOW, REGISTER_WRITTEN, REMAPPABLE_ADDRESS, ROOT_ENTRY, ROOT_TABLE_SET, RTADDR, RegisterRow, RegisterWidth, RemappingUnit, RemappingUnitOptions, SCALABLE_CONTEXT_ENTRY, SCALABLE_ROOT_HALF, SERVER, SERVER_ERRATUM_772415, STRUCTURE_READ, Silence, SilentRefusal, StructureProblem, TRANSLATED, TRANSLATION_SWITCHED, TTM_ABORT, TTM_LEGACY, TTM_SCALABLE, TT_DEVICE_TLB, TT_PASS_THROUGH, TT_TRANSLATE, TableMode, TranslationUnit, TranslationUnitOptions, Truncation, UnitEnumeration, UnitInspection, VER, VtdFault, WAIT_COMPLETED, WAIT_DESCRIPTOR, attachUnit, cacheSizes, createCapabilities, createFault, createSilentFault, deviceTlbsOf, enumerateUnit, isSilencedByFpd, registerRows, remappedInterrupts };
 }
 /** An entry or a mapping allows reads. */
 declare const PROT_READ = 1;

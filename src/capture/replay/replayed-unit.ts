@@ -6,8 +6,8 @@ import { DESCRIPTOR_FETCHED, WAIT_COMPLETED } from "../../hardware/vtd/events.ts
 import type { VtdFault } from "../../hardware/vtd/fault.ts";
 import { REGISTER_WINDOW, type RegisterWidth } from "../../hardware/vtd/register-file.ts";
 import { RemappingUnit } from "../../hardware/vtd/remapping-unit.ts";
+import { ECAP } from "../../hardware/vtd/spec/capability-registers.ts";
 import { IQA } from "../../hardware/vtd/spec/registers.ts";
-import { TTM_SCALABLE } from "../../hardware/vtd/spec/root-table-address.ts";
 import { TranslationUnit } from "../../hardware/vtd/unit.ts";
 import type { PhysicalMemory } from "../../memory/physical-memory.ts";
 import { TraceChannel, type TraceEvent } from "../../trace/channel.ts";
@@ -34,7 +34,7 @@ export interface WaitStatus {
 /** Registers must lie in the window, wherever CAP and ECAP put them. */
 const checkPlaces = ({ name, registers }: VtdCapture): void => {
   const { offset, count } = faultRecordsOf(registers.cap);
-  const iotlb = Number((registers.ecap >> 8n) & 0x3ffn) * 16;
+  const iotlb = Number(ECAP.decode([registers.ecap]).IRO) * 16;
   if (count > 0 && offset + count * 16 <= REGISTER_WINDOW && iotlb + 16 <= REGISTER_WINDOW) return;
   throw new CaptureError({
     file: name,
@@ -119,7 +119,7 @@ export class ReplayedUnit {
   }
 
   get isScalable(): boolean {
-    return ((this.unit.translation.rootTableAddress >> 10n) & 3n) === BigInt(TTM_SCALABLE);
+    return this.unit.translation.isScalable;
   }
 
   /** Where the queue is, how many descriptors it holds, and bytes of each. */

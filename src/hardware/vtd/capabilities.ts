@@ -16,6 +16,10 @@ export interface Capabilities extends ReservedBy {
   readonly secondStageWidths: number;
   /** PASIDs the unit accepts: below 2^`pasidBits`. */
   readonly pasidBits: number;
+  /** Fault records, CAP.NFR + 1. */
+  readonly faultRecords: number;
+  /** The largest address mask of a page invalidation, CAP.MAMV. */
+  readonly largestAddressMask: number;
   /** Erratum 772415: accessed and dirty updates of nested first-stage entries skip the second stage's write permission. */
   readonly erratum772415: boolean;
   /** Accessed and dirty flags are updated even where page walks are not snooped, as QEMU does. */
@@ -65,6 +69,8 @@ export const createCapabilities = (options: CapabilityOptions): Capabilities => 
     guestAddressWidth,
     hostAddressWidth: options.hostAddressWidth ?? guestAddressWidth,
     secondStageWidths: Number(cap.SAGAW),
+    faultRecords: Number(cap.NFR) + 1,
+    largestAddressMask: Number(cap.MAMV),
     pasidBits: ecap.PASID === 1n ? Number(ecap.PSS) + 1 : 20,
     erratum772415: options.erratum772415 ?? false,
     unsnoopedUpdates: options.unsnoopedUpdates ?? false,

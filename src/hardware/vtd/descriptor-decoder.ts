@@ -49,7 +49,7 @@ const number = (values: Values, name: string): number => Number(values[name]!);
 /** The page range of a descriptor; `undefined` when its mask is beyond CAP.MAMV. */
 const pageRange = (values: Values, capabilities: Capabilities) => {
   const mask = number(values, "AM");
-  if (mask > Number((capabilities.cap >> 48n) & 0x3fn)) return undefined;
+  if (mask > capabilities.largestAddressMask) return undefined;
   return { address: values["ADDR"]!, mask, hint: values["IH"] === 1n };
 };
 

@@ -1,5 +1,6 @@
 import { NO_PASID, TRANSLATED, UNTRANSLATED } from "../pci/dma-request.ts";
 import { Context, ContextCache } from "./context-cache.ts";
+import { createDeviceReaders, type DeviceReaders } from "./device-readers.ts";
 import type { FaultSite } from "./fault.ts";
 import { PasidCache, PasidLine } from "./pasid-cache.ts";
 import {
@@ -10,9 +11,8 @@ import {
 } from "./spec/context-entry.ts";
 import { PASID_DIRECTORY_ENTRY, PASID_ENTRY } from "./spec/pasid-entry.ts";
 import { ROOT_ENTRY, SCALABLE_ROOT_HALF } from "./spec/root-entry.ts";
-import { StructureReader } from "./structure-reader.ts";
+import type { StructureParts, StructureReader } from "./structure-reader.ts";
 import { FIRST_STAGE, NESTED, PASS_THROUGH, SECOND_STAGE, type Target } from "./target.ts";
-import type { WalkParts } from "./walk-parts.ts";
 
 /** What the context and PASID caches are made of. */
 export interface DeviceTablesOptions {
@@ -35,14 +35,14 @@ export class DeviceTables {
   context: Context = new Context();
   /** The reader whose entry was looked at last. */
   reading: StructureReader<string>;
-  readonly #parts: WalkParts;
+  readonly #parts: StructureParts;
   readonly #site: FaultSite;
-  readonly #root: StructureReader<keyof typeof ROOT_ENTRY.fields>;
-  readonly #half: StructureReader<keyof typeof SCALABLE_ROOT_HALF.fields>;
-  readonly #legacy: StructureReader<keyof typeof CONTEXT_ENTRY.fields>;
-  readonly #scalable: StructureReader<keyof typeof SCALABLE_CONTEXT_ENTRY.fields>;
-  readonly #directory: StructureReader<keyof typeof PASID_DIRECTORY_ENTRY.fields>;
-  readonly #entry: StructureReader<keyof typeof PASID_ENTRY.fields>;
+  readonly #root: DeviceReaders["root"];
+  readonly #half: DeviceReaders["half"];
+  readonly #legacy: DeviceReaders["legacy"];
+  readonly #scalable: DeviceReaders["scalable"];
+  readonly #directory: DeviceReaders["directory"];
+  readonly #entry: DeviceReaders["entry"];
   /** By PASID_ENTRY.PGTT: whether the unit has that translation type. */
   readonly #types: readonly boolean[];
   /** The largest PASID_ENTRY.FSPM that the unit has. */
@@ -57,32 +57,21 @@ export class DeviceTables {
 
   /** @param lineChanges called before what `target` has referred to changes under it */
   constructor(
-    parts: WalkParts,
+    parts: StructureParts,
     site: FaultSite,
     options: DeviceTablesOptions,
     lineChanges: () => void = () => {},
   ) {
-    const { capabilities, memory, counters, trace } = parts;
+    const { capabilities } = parts;
+    const readers = createDeviceReaders(parts);
     this.#parts = parts;
     this.#site = site;
-    this.#root = new StructureReader(ROOT_ENTRY, capabilities, memory, counters, trace);
-    this.#half = new StructureReader(SCALABLE_ROOT_HALF, capabilities, memory, counters, trace);
-    this.#legacy = new StructureReader(CONTEXT_ENTRY, capabilities, memory, counters, trace);
-    this.#scalable = new StructureReader(
-      SCALABLE_CONTEXT_ENTRY,
-      capabilities,
-      memory,
-      counters,
-      trace,
-    );
-    this.#directory = new StructureReader(
-      PASID_DIRECTORY_ENTRY,
-      capabilities,
-      memory,
-      counters,
-      trace,
-    );
-    this.#entry = new StructureReader(PASID_ENTRY, capabilities, memory, counters, trace);
+    this.#root = readers.root;
+    this.#half = readers.half;
+    this.#legacy = readers.legacy;
+    this.#scalable = readers.scalable;
+    this.#directory = readers.directory;
+    this.#entry = readers.entry;
     const has = (name: string): boolean => capabilities.has(name);
     this.#types = [false, has("FSTS"), has("SSTS"), has("NEST"), has("PT"), false, false, false];
     this.#largestPagingMode = has("FS5LP") ? 1 : 0;

@@ -1,19 +1,15 @@
 import { frameAddress } from "../../bits/halves.ts";
-import type { PhysicalMemory } from "../../memory/physical-memory.ts";
 import { TraceChannel } from "../../trace/channel.ts";
 import { NO_PASID, UNTRANSLATED } from "../pci/dma-request.ts";
 import type { Capabilities } from "./capabilities.ts";
 import { Counters } from "./counters.ts";
+import { createDeviceReaders, type DeviceReaders } from "./device-readers.ts";
 import { DeviceTables } from "./device-tables.ts";
 import type { ProblemKind } from "./enumerate-leaves.ts";
 import { copyPage, PAGE_WORDS, type VisitParts } from "./enumerate-tables.ts";
 import { FaultSite } from "./fault.ts";
-import { Iotlb } from "./iotlb.ts";
-import { Spaces } from "./spaces.ts";
 import { CONTEXT_ENTRY, SCALABLE_CONTEXT_ENTRY, TT_DEVICE_TLB } from "./spec/context-entry.ts";
 import { PASID_DIRECTORY_ENTRY, PASID_ENTRY } from "./spec/pasid-entry.ts";
-import { ROOT_ENTRY, SCALABLE_ROOT_HALF } from "./spec/root-entry.ts";
-import { StructureReader } from "./structure-reader.ts";
 import { Target } from "./target.ts";
 
 /** A root, context or PASID entry that was refused, or points to where there is no memory. */
@@ -63,7 +59,7 @@ export interface FoundDevice {
   readonly spaces: readonly FoundSpace[];
 }
 
-type RootReader = StructureReader<keyof typeof ROOT_ENTRY.fields>;
+type RootReader = DeviceReaders["root"];
 
 const CONTEXTS_OF_A_PAGE = { legacy: 256, scalable: 128 } as const;
 
@@ -88,11 +84,11 @@ export class DeviceScan {
   readonly #site = new FaultSite();
   readonly #tables: DeviceTables;
   readonly #root: RootReader;
-  readonly #half: RootReader;
-  readonly #context: StructureReader<keyof typeof CONTEXT_ENTRY.fields>;
-  readonly #scalable: StructureReader<keyof typeof SCALABLE_CONTEXT_ENTRY.fields>;
-  readonly #directory: StructureReader<keyof typeof PASID_DIRECTORY_ENTRY.fields>;
-  readonly #entry: StructureReader<keyof typeof PASID_ENTRY.fields>;
+  readonly #half: DeviceReaders["half"];
+  readonly #context: DeviceReaders["legacy"];
+  readonly #scalable: DeviceReaders["scalable"];
+  readonly #directory: DeviceReaders["directory"];
+  readonly #entry: DeviceReaders["entry"];
   readonly #rootWords = newPage();
   readonly #contextWords = newPage();
   readonly #directoryWords = newPage();
@@ -100,30 +96,18 @@ export class DeviceScan {
 
   constructor(capabilities: Capabilities, parts: VisitParts, rootPfn: number, legacy: boolean) {
     const { memory } = parts;
-    const counters = new Counters();
-    const trace = new TraceChannel();
     this.#parts = parts;
     this.#rootPfn = rootPfn;
     this.#legacy = legacy;
-    this.#tables = uncachedTables(capabilities, memory, counters, trace, this.#site);
-    this.#root = new StructureReader(ROOT_ENTRY, capabilities, memory, counters, trace);
-    this.#half = new StructureReader(SCALABLE_ROOT_HALF, capabilities, memory, counters, trace);
-    this.#context = new StructureReader(CONTEXT_ENTRY, capabilities, memory, counters, trace);
-    this.#scalable = new StructureReader(
-      SCALABLE_CONTEXT_ENTRY,
-      capabilities,
-      memory,
-      counters,
-      trace,
-    );
-    this.#directory = new StructureReader(
-      PASID_DIRECTORY_ENTRY,
-      capabilities,
-      memory,
-      counters,
-      trace,
-    );
-    this.#entry = new StructureReader(PASID_ENTRY, capabilities, memory, counters, trace);
+    const own = { capabilities, memory, counters: new Counters(), trace: new TraceChannel() };
+    this.#tables = new DeviceTables(own, this.#site, { contextsLg2: -1, pasidsLg2: -1 });
+    const readers = createDeviceReaders(own);
+    this.#root = readers.root;
+    this.#half = readers.half;
+    this.#context = readers.legacy;
+    this.#scalable = readers.scalable;
+    this.#directory = readers.directory;
+    this.#entry = readers.entry;
   }
 
   /** @returns whether the root table could be read */
@@ -301,17 +285,3 @@ export class DeviceScan {
 }
 
 const copyOf = (target: Target): Target => Object.assign(new Target(), target);
-
-/** The unit's device tables without its caches. */
-const uncachedTables = (
-  capabilities: Capabilities,
-  memory: PhysicalMemory,
-  counters: Counters,
-  trace: TraceChannel,
-  site: FaultSite,
-): DeviceTables => {
-  // They never ask for a translation, so that the smallest caches do.
-  const parts = { capabilities, memory, counters, trace, structuresLg2: 0 };
-  const caches = { iotlb: new Iotlb(0), spaces: new Spaces(() => {}) };
-  return new DeviceTables({ ...parts, ...caches }, site, { contextsLg2: -1, pasidsLg2: -1 });
-};

@@ -95,14 +95,17 @@ const SILENT_REFUSALS: Readonly<Record<SilentRefusal, Pick<FaultReason, "text" |
   },
 };
 
+/** Whether FPD in an entry consulted silences a fault with the reason `code`. */
+export const isSilencedByFpd = (code: number, { fpd, alwaysRecorded }: FaultSite): boolean =>
+  fpd && FAULT_REASONS.get(code)!.qualified && !alwaysRecorded.includes(code);
+
 const silenceOf = (
   reason: FaultReason,
   request: DmaRequest,
-  { fpd, alwaysRecorded }: FaultSite,
+  site: FaultSite,
 ): Silence | undefined => {
   if (reason.recoverable && request.addressType === TRANSLATION_REQUEST) return "recoverable";
-  if (reason.qualified && fpd && !alwaysRecorded.includes(reason.code)) return "fpd";
-  return undefined;
+  return isSilencedByFpd(reason.code, site) ? "fpd" : undefined;
 };
 
 /** Makes the value for the refusal of `request` with the reason `code` at `site`. */

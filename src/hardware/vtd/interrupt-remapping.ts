@@ -1,11 +1,7 @@
 import { frameOf, highHalf, lowHalf } from "../../bits/halves.ts";
-import type { PhysicalMemory } from "../../memory/physical-memory.ts";
-import type { TraceChannel } from "../../trace/channel.ts";
 import { decodeCompatibleMessage, type Interrupt, type MsiMessage } from "../interrupt/message.ts";
-import type { Capabilities } from "./capabilities.ts";
-import type { Counters } from "./counters.ts";
 import { INTERRUPT_ENTRY, REMAPPABLE_ADDRESS } from "./spec/interrupt-entry.ts";
-import { StructureReader } from "./structure-reader.ts";
+import { type StructureParts, StructureReader } from "./structure-reader.ts";
 
 /** What became of a message. */
 export type Remapped =
@@ -44,13 +40,8 @@ export class InterruptRemapping {
   #entries = 0;
   #extended = false;
 
-  constructor(
-    capabilities: Capabilities,
-    memory: PhysicalMemory,
-    counters: Counters,
-    trace: TraceChannel,
-  ) {
-    this.#reader = new StructureReader(INTERRUPT_ENTRY, capabilities, memory, counters, trace);
+  constructor(parts: StructureParts) {
+    this.#reader = new StructureReader(INTERRUPT_ENTRY, parts);
   }
 
   /** Uses another table from now on, as GCMD.SIRTP does. */

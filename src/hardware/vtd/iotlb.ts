@@ -90,7 +90,7 @@ export class Iotlb {
     outLo: number,
   ): boolean {
     if (pageLg2 === 12) {
-      this.#pages4K.put(tag, hi >>> 12, key4KLow(hi, lo), rights, outHi, outLo & ~0xfff);
+      this.#pages4K.put(tag, key4KHigh(hi), key4KLow(hi, lo), rights, outHi, outLo & ~0xfff);
       return true;
     }
     if (outHi === 0 && outLo >>> pageLg2 === 0xfee0_0000 >>> pageLg2) {

@@ -77,8 +77,7 @@ export class RegisterInvalidation {
     if (granularity === GLOBAL) return { granularity: "global" };
     if (granularity === DOMAIN) return { granularity: "domain", domain };
     const { ADDR, AM, IH } = IVA.decode([this.#address]);
-    const largest = (this.#capabilities.cap >> 48n) & 0x3fn;
-    if (granularity !== SELECTIVE || AM > largest) return undefined;
+    if (granularity !== SELECTIVE || AM > this.#capabilities.largestAddressMask) return undefined;
     return { granularity: "page", domain, address: ADDR, mask: Number(AM), hint: IH === 1n };
   }
 

@@ -30,7 +30,6 @@ import { ProtectedMemory } from "./protected-memory.ts";
 import { RegisterFile, type RegisterWidth } from "./register-file.ts";
 import { RegisterInvalidation } from "./register-invalidation.ts";
 import * as spec from "./spec/registers.ts";
-import { TTM_SCALABLE } from "./spec/root-table-address.ts";
 import { TranslationUnit } from "./unit.ts";
 
 /** What a whole unit is made of. */
@@ -91,15 +90,18 @@ export class RemappingUnit implements Translator {
     this.#registers = registers;
     const event = (at: EventRegisters): EventMessage =>
       new EventMessage(registers, at, interrupts, options.source ?? 0);
-    const records = Number((capabilities.cap >> 40n) & 0xffn) + 1;
-    this.#faults = new FaultRecording(registers, event(spec.FAULT_EVENT), records);
+    this.#faults = new FaultRecording(
+      registers,
+      event(spec.FAULT_EVENT),
+      capabilities.faultRecords,
+    );
     this.#completion = event(spec.COMPLETION_EVENT);
-    this.#remapping = new InterruptRemapping(
+    this.#remapping = new InterruptRemapping({
       capabilities,
       memory,
-      this.translation.counters,
-      this.trace,
-    );
+      counters: this.translation.counters,
+      trace: this.trace,
+    });
     this.#protected = new ProtectedMemory(registers);
     this.#devices = new DeviceTlbInvalidation(options.deviceTlbs, options.clock, (failure) => {
       this.#faults.queueFailed(failure);
@@ -141,7 +143,7 @@ export class RemappingUnit implements Translator {
       waitInterrupt: () => this.#waitCompleted(),
       failed: (info) => this.#faults.queueFailed({ kind: "IQE", info }),
       isStopped: () => this.#isQueueStopped(),
-      isScalable: () => ((this.translation.rootTableAddress >> 10n) & 3n) === BigInt(TTM_SCALABLE),
+      isScalable: () => this.translation.isScalable,
     };
     return new InvalidationQueue(
       registers,

@@ -16,6 +16,11 @@ interface Space {
 /** What `Spaces` calls the second stage of a domain in place of a PASID. */
 const SECOND_STAGE = -1;
 
+/** PASIDs of a domain, and its second stage, have this many keys. */
+const KEYS_OF_A_DOMAIN = 0x20_0000;
+
+const keyOf = (domain: number, pasid: number): number => domain * KEYS_OF_A_DOMAIN + pasid + 1;
+
 /**
  * Gives every address space a tag for its cache entries: one for each domain's
  * second stage, one for each domain and PASID with a first stage (§6.2.1).
@@ -75,7 +80,7 @@ export class Spaces {
   }
 
   #live(domain: number, pasid: number): Space | undefined {
-    const space = this.#spaces.get(domain * 0x20_0000 + pasid + 1);
+    const space = this.#spaces.get(keyOf(domain, pasid));
     return space !== undefined && space.epoch === this.#epoch(domain, pasid) ? space : undefined;
   }
 
@@ -83,13 +88,13 @@ export class Spaces {
     const live = this.#live(domain, pasid);
     if (live !== undefined) return live;
     const space = { tag: this.#nextTag++, epoch: this.#epoch(domain, pasid), fractured: false };
-    this.#spaces.set(domain * 0x20_0000 + pasid + 1, space);
+    this.#spaces.set(keyOf(domain, pasid), space);
     return space;
   }
 
   /** Invalidates one space: a PASID of a domain, or its second stage. */
   forgetSpace(domain: number, pasid: number = SECOND_STAGE): void {
-    this.#spaces.delete(domain * 0x20_0000 + pasid + 1);
+    this.#spaces.delete(keyOf(domain, pasid));
   }
 
   /** Invalidates every first-stage and nested translation of a domain. */
@@ -114,8 +119,8 @@ export class Spaces {
   liveTags(): (tag: number) => boolean {
     const tags = new Set<number>();
     for (const [key, space] of this.#spaces) {
-      const domain = Math.floor(key / 0x20_0000);
-      if (space.epoch === this.#epoch(domain, (key % 0x20_0000) - 1)) tags.add(space.tag);
+      const domain = Math.floor(key / KEYS_OF_A_DOMAIN);
+      if (space.epoch === this.#epoch(domain, (key % KEYS_OF_A_DOMAIN) - 1)) tags.add(space.tag);
     }
     return (tag) => tags.has(tag);
   }

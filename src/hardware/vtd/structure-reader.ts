@@ -6,7 +6,13 @@ import type { TraceChannel } from "../../trace/channel.ts";
 import type { Capabilities } from "./capabilities.ts";
 import type { Counters } from "./counters.ts";
 import { reservedBits } from "./deviations.ts";
+import type { CursorParts } from "./entry-cursor.ts";
 import { STRUCTURE_READ } from "./events.ts";
+
+/** What a reader works with. */
+export interface StructureParts extends CursorParts {
+  readonly capabilities: Capabilities;
+}
 
 /** Reads entries of one structure out of tables in memory; holds the one that was read last. */
 export class StructureReader<Name extends string> {
@@ -24,13 +30,8 @@ export class StructureReader<Name extends string> {
   readonly #counters: Counters;
   readonly #trace: TraceChannel;
 
-  constructor(
-    layout: Layout<Name>,
-    capabilities: Capabilities,
-    memory: PhysicalMemory,
-    counters: Counters,
-    trace: TraceChannel,
-  ) {
+  constructor(layout: Layout<Name>, parts: StructureParts) {
+    const { capabilities, memory, counters, trace } = parts;
     this.layout = layout;
     this.words = new Int32Array(layout.bytes / 4);
     const qwords = BigUint64Array.from(reservedBits(layout, capabilities, capabilities.deviations));

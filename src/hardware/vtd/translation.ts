@@ -16,12 +16,11 @@ import { DeviceTables } from "./device-tables.ts";
 import { inInterruptRange } from "./entry-checks.ts";
 import type { EntryCursor } from "./entry-cursor.ts";
 import { FAULT, TRANSLATED } from "./events.ts";
-import { createFault, createSilentFault, FaultSite } from "./fault.ts";
+import { createFault, createSilentFault, FaultSite, isSilencedByFpd } from "./fault.ts";
 import { FirstStage } from "./first-stage.ts";
 import { legacyCode } from "./legacy-codes.ts";
 import { neededRights, OPTIONAL_WRITE } from "./rights.ts";
 import { SecondStage } from "./second-stage.ts";
-import { FAULT_REASONS } from "./spec/fault-reasons.ts";
 import { TTM_ABORT, TTM_LEGACY, TTM_SCALABLE } from "./spec/root-table-address.ts";
 import { FIRST_STAGE, NESTED, PASS_THROUGH, SECOND_STAGE, type Target } from "./target.ts";
 import type { WalkParts } from "./walk-parts.ts";
@@ -128,7 +127,7 @@ export class Translation {
     const found = this.tables.resolve(this.#rootPfn, false, source, pasid, TRANSLATED_ADDRESS);
     const code = found !== 0 ? found : this.tables.context.pageRequests ? 0 : 0x47;
     if (code === 0) return undefined;
-    return { code, recorded: !(this.#site.fpd && FAULT_REASONS.get(code)!.qualified) };
+    return { code, recorded: !isSilencedByFpd(code, this.#site) };
   }
 
   /** Whose first-stage or nested translations a request of the device uses; `undefined` when it uses none. */

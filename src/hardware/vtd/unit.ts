@@ -27,7 +27,7 @@ import {
 import { Iotlb } from "./iotlb.ts";
 import { neededRights } from "./rights.ts";
 import { Spaces } from "./spaces.ts";
-import { RTADDR } from "./spec/root-table-address.ts";
+import { RTADDR, TTM_SCALABLE } from "./spec/root-table-address.ts";
 import { Translation } from "./translation.ts";
 
 /** What a unit is made of. */
@@ -89,6 +89,11 @@ export class TranslationUnit implements Translator {
   /** The root table address register as it was set last. */
   get rootTableAddress(): bigint {
     return this.#translation.rtaddr;
+  }
+
+  /** Whether that register puts the unit into scalable mode. */
+  get isScalable(): boolean {
+    return RTADDR.decode([this.rootTableAddress]).TTM === BigInt(TTM_SCALABLE);
   }
 
   /**
