@@ -205,16 +205,14 @@ export const invalidatePageJob = (options: HitOptions): RunRound => {
   const { unit, keys } = createHitMachine(options);
   const request = createRequest();
   const batch = Math.floor(keys.length / 4);
-  const all = keys.map(({ pasid, vfn }) => ({
-    granularity: "page" as const,
-    domain: 1,
-    pasid,
-    address: BigInt(vfn) << 12n,
-    mask: 0,
-    hint: true,
-  }));
+  const pasids = Int32Array.from(keys, ({ pasid }) => pasid);
+  const vfns = Int32Array.from(keys, ({ vfn }) => vfn);
   const invalidate = (n: number): void => {
-    for (let i = 0; i < batch; i++) unit.invalidatePasidIotlb(all[(i * 4 + n) % all.length]!);
+    for (let i = 0; i < batch; i++) {
+      const at = (i * 4 + n) % keys.length;
+      const vfn = vfns[at]!;
+      unit.invalidatePasidPages(1, pasids[at]!, vfn >>> 20, vfn << 12, 0, true);
+    }
   };
   return () => {
     let ns = Number.POSITIVE_INFINITY;

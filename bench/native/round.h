@@ -119,17 +119,24 @@ struct key {
 	uint64_t vfn;
 };
 
+/** The tag of the `n`-th address space; tags are as different in their low bits as can be. */
+static inline uint32_t space_tag(uint32_t n)
+{
+	uint32_t product = n * 0x9e3779b1u;
+
+	return product >> 16 | product << 16;
+}
+
 static inline uint32_t cache_slot(uint32_t tag, uint64_t key, uint32_t lg2)
 {
-	uint32_t hi = (uint32_t)(key >> 32);
-	uint32_t mixed = (((uint32_t)key ^ (hi << 11)) * 0x9e3779b1u) ^ (tag * 0x7feb352du);
+	uint32_t low = (uint32_t)key;
 
-	return lg2 == 0 ? 0 : mixed >> (32 - lg2);
+	return (low ^ (low >> 10) ^ tag) & ((1u << lg2) - 1);
 }
 
 /**
  * `count` different keys that a direct-mapped cache of 2^`lg2` entries holds all at once, on pages
- * of 2^`page_lg2` bytes in `space` frames, for PASIDs 1 to 4 whose tags have the same numbers.
+ * of 2^`page_lg2` bytes in `space` frames, for PASIDs 1 to 4, which are the first address spaces.
  */
 static inline struct key *resident_keys(uint32_t count, uint32_t lg2, uint32_t page_lg2, uint32_t space)
 {
@@ -142,11 +149,11 @@ static inline struct key *resident_keys(uint32_t count, uint32_t lg2, uint32_t p
 		uint32_t page = random_below(&state, space >> (page_lg2 - 12)) << (page_lg2 - 12);
 
 		keys[i] = (struct key){ 1 + (i & 3), FIRST_VFN + page };
-		last[cache_slot(keys[i].pasid, keys[i].vfn >> (page_lg2 - 12), lg2)] = i;
+		last[cache_slot(space_tag(keys[i].pasid), keys[i].vfn >> (page_lg2 - 12), lg2)] = i;
 	}
 	// Of equal keys and of those that share a slot the last stays.
 	for (uint32_t i = 0; i < candidates && kept < count; i++)
-		if (last[cache_slot(keys[i].pasid, keys[i].vfn >> (page_lg2 - 12), lg2)] == i)
+		if (last[cache_slot(space_tag(keys[i].pasid), keys[i].vfn >> (page_lg2 - 12), lg2)] == i)
 			keys[kept++] = keys[i];
 	if (kept < count) {
 		fprintf(stderr, "only %u of %u keys\n", kept, count);

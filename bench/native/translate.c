@@ -123,8 +123,8 @@ static void device_tables(struct unit *u, uint64_t type, uint64_t first, uint64_
 		// A second stage's cache entries have its domain's tag: as many domains as PASIDs.
 		entry[1] = 1 << 23 | (type == SECOND_STAGE ? pasid : 1);
 		entry[2] = first << 12;
-		u->first_tags[pasid] = (uint32_t)pasid;
-		u->second_tags[pasid] = (uint32_t)(PASIDS + pasid);
+		u->first_tags[pasid] = space_tag((uint32_t)pasid);
+		u->second_tags[pasid] = space_tag((uint32_t)(PASIDS + pasid));
 	}
 	u->root_pfn = root;
 }

@@ -14,9 +14,9 @@ static inline uint32_t needed_rights(int32_t access)
 
 static inline struct binding *binding_slot(struct unit *u, int32_t source, int32_t pasid)
 {
-	uint32_t mixed = ((uint32_t)source ^ ((uint32_t)pasid * 0x2c1b3c6du)) * 0x9e3779b1u;
+	uint32_t mixed = (((uint32_t)pasid * 0x9e3779b1u) >> 16) ^ (uint32_t)source ^ ((uint32_t)source >> 8);
 
-	return &u->bindings[mixed >> (32 - BINDINGS_LG2)];
+	return &u->bindings[mixed & ((1 << BINDINGS_LG2) - 1)];
 }
 
 static inline struct binding *find_binding(struct unit *u, int32_t source, int32_t pasid)

@@ -2,6 +2,11 @@ import { frameOf, fromHalves, highHalf, lowHalf, PAGE_SIZE } from "../bits/halve
 import { type Bank, NO_BANK, WORDS_LG2 } from "./bank.ts";
 import type { Region } from "./region.ts";
 
+/** Banks remembered. */
+const RECENT = 256;
+/** log2 of the frames that share a place among them: those of the smallest bank that sparse memory has. */
+const CHUNK_LG2 = 9;
+
 /**
  * Physical memory: regions of frames with holes between them.
  *
@@ -12,13 +17,18 @@ import type { Region } from "./region.ts";
 export class PhysicalMemory {
   /** The regions, by first frame. */
   readonly regions: readonly Region[];
-  /** The bank that a read found last. Most reads find the next one in it again. */
-  #recent: Bank = NO_BANK;
+  /** The banks that reads have found last, by 2 MiB of address; most reads find the next one there again. */
+  readonly #recent: Bank[] = new Array<Bank>(RECENT).fill(NO_BANK);
+  /** The same for writes: of a bank that is read not every frame need be writable. */
+  readonly #recentWritten: Bank[] = new Array<Bank>(RECENT).fill(NO_BANK);
   #recentRegion: Region | undefined;
+  /** Whether some region wants to hear of writes. */
+  readonly #watched: boolean;
 
   /** @throws RangeError when two regions overlap or one passes 2^52: a bug in the caller */
   constructor(regions: readonly Region[]) {
     this.regions = [...regions].sort((a, b) => a.firstPfn - b.firstPfn);
+    this.#watched = regions.some(({ wrote }) => wrote !== undefined);
     this.regions.forEach((region, i) => {
       const next = this.regions[i + 1];
       if (region.endPfn > 2 ** 40 || (next !== undefined && next.firstPfn < region.endPfn)) {
@@ -36,7 +46,7 @@ export class PhysicalMemory {
    * `bank.words.length`, which is 0 where there is nothing to read.
    */
   bankOf(pfn: number): Bank {
-    const recent = this.#recent;
+    const recent = this.#recent[(pfn >>> CHUNK_LG2) & (RECENT - 1)]!;
     const offset = pfn - recent.firstPfn;
     if (offset >= 0 && offset < recent.frames && recent.words.length > 0) return recent;
     return this.#findBank(pfn);
@@ -47,7 +57,7 @@ export class PhysicalMemory {
     if (region === undefined) return NO_BANK;
     const bank = region.bankToRead(pfn);
     // A bank of one frame may be the zeros that stand for an unwritten frame: not to be remembered.
-    if (bank.frames > 1) this.#recent = bank;
+    if (bank.frames > 1) this.#recent[(pfn >>> CHUNK_LG2) & (RECENT - 1)] = bank;
     return bank;
   }
 
@@ -66,11 +76,21 @@ export class PhysicalMemory {
 
   /** The bank to write frame `pfn` to, `NO_BANK` outside memory. Who writes words into it calls `wrote`. */
   bankToWrite(pfn: number): Bank {
-    return this.#regionOf(pfn)?.bankToWrite(pfn) ?? NO_BANK;
+    const recent = this.#recentWritten[(pfn >>> CHUNK_LG2) & (RECENT - 1)]!;
+    const offset = pfn - recent.firstPfn;
+    if (offset >= 0 && offset < recent.frames && recent.words.length > 0) return recent;
+    return this.#findBankToWrite(pfn);
+  }
+
+  #findBankToWrite(pfn: number): Bank {
+    const bank = this.#regionOf(pfn)?.bankToWrite(pfn) ?? NO_BANK;
+    if (bank.frames > 1) this.#recentWritten[(pfn >>> CHUNK_LG2) & (RECENT - 1)] = bank;
+    return bank;
   }
 
   /** Tells whoever must know that `length` bytes at `offset` in frame `pfn` have been written. */
   wrote(pfn: number, offset: number, length: number): void {
+    if (!this.#watched) return;
     const region = this.#regionOf(pfn);
     if (region?.wrote !== undefined) region.wrote(pfn, offset, length);
   }

@@ -11,7 +11,7 @@ export interface Region {
   readonly endPfn: number;
   /** The bank to read frame `pfn` from; valid until the next call. */
   bankToRead(pfn: number): Bank;
-  /** The bank to write frame `pfn` to. */
+  /** The bank to write frame `pfn` to; all its frames may be written. One of several frames stays valid until its buffer is taken away. */
   bankToWrite(pfn: number): Bank;
   /** Called after `length` bytes at `offset` in frame `pfn` have been written, where somebody must hear of writes. */
   wrote?(pfn: number, offset: number, length: number): void;

@@ -1,6 +1,4 @@
-import { entryFrame, frameHigh, frameLow } from "../bits/halves.ts";
 import { WORDS_LG2 } from "../memory/bank.ts";
-import { indexIn, upperBits } from "./entry.ts";
 import { traceMapped, traceUnmapped } from "./events.ts";
 import { INDEX_LG2 } from "./format.ts";
 import type { Gather } from "./gather.ts";
@@ -8,34 +6,39 @@ import type { PageTable } from "./page-table.ts";
 
 /*
  * One page whose size is its level's own, the commonest of all mappings, in
- * tables that are there already. Whatever is out of the ordinary, an error or a
- * missing table, is left to the general way, which answers the same.
+ * tables that are there already, as int32 arithmetic. Whatever is out of the
+ * ordinary, an error, a missing table or a frame from 2^31 on, is left to the
+ * general way, which answers the same.
  */
 
 const SLOT_MASK = (1 << INDEX_LG2) - 1;
+
+/** Address bits 51:43 in the high half of an entry: where one is set, the frame is no int32. */
+const FAR = 0x000f_f800;
 
 /** The level whose entries map `count` frames, or -1. */
 const levelOfSize = (count: number): number =>
   count === 1 ? 0 : count === 1 << INDEX_LG2 ? 1 : count === 1 << (2 * INDEX_LG2) ? 2 : -1;
 
-/** The table of `target` level for input frame `vfn`; -1 when there is no table at some level above. */
+/** The table of `target` level for input frame `vfn`, an int32; -1 when there is no table at some level above. */
 const tableOf = (table: PageTable, vfn: number, target: number): number => {
-  const { memory } = table;
+  const { memory, rootPfn } = table;
   const { usedHi, usedLo, tableMask, tableStep } = table.format;
-  const low = vfn | 0;
-  const upper = upperBits(vfn);
-  let pfn = table.rootPfn;
-  let level = table.levels - 1;
-  let tableBits = table.format.tableValue + level * tableStep;
-  for (; level > target; level--) {
+  let level = (table.levels - 1) | 0;
+  let tableBits = (table.format.tableValue + level * tableStep) | 0;
+  let pfn = rootPfn | 0;
+  if (pfn !== rootPfn) return -1;
+  for (; level > target; level = (level - 1) | 0) {
     const { words, firstPfn } = memory.bankOf(pfn);
     if (words.length === 0) return -1;
-    const word = ((pfn - firstPfn) << WORDS_LG2) + (indexIn(level, upper, low) << 1);
+    const index = level > 3 ? 0 : (vfn >>> (INDEX_LG2 * level)) & SLOT_MASK;
+    const word = ((pfn - firstPfn) << WORDS_LG2) | (index << 1);
     const lo = words[word]!;
-    const hi = words[word + 1]!;
+    const hi = words[word | 1]!;
     if ((lo & tableMask) !== tableBits || ((lo & usedLo) | (hi & usedHi)) === 0) return -1;
-    pfn = entryFrame(hi, lo);
-    tableBits -= tableStep;
+    if ((hi & FAR) !== 0) return -1;
+    pfn = (hi << 20) | (lo >>> 12);
+    tableBits = (tableBits - tableStep) | 0;
   }
   return pfn;
 };
@@ -53,6 +56,7 @@ export const mapPage = (
 ): boolean => {
   const level = levelOfSize(count);
   if (((table.plainLevels >>> level) & 1) === 0) return false;
+  if ((vfn | 0) !== vfn || (pfn | 0) !== pfn) return false;
   if (vfn < 0 || vfn >= table.plainEnd || pfn < 0 || pfn >= table.outputEnd) return false;
   if (((vfn | pfn) & (count - 1)) !== 0 || ((table.admittedProts >>> (prot & 3)) & 1) === 0) {
     return false;
@@ -62,12 +66,12 @@ export const mapPage = (
   const { words, firstPfn } = table.memory.bankToWrite(tablePfn);
   if (words.length === 0) return false;
   const slot = (vfn >>> (INDEX_LG2 * level)) & SLOT_MASK;
-  const word = ((tablePfn - firstPfn) << WORDS_LG2) + (slot << 1);
+  const word = ((tablePfn - firstPfn) << WORDS_LG2) | (slot << 1);
   const { usedHi, usedLo } = table.format;
-  if (((words[word]! & usedLo) | (words[word + 1]! & usedHi)) !== 0) return false;
+  if (((words[word]! & usedLo) | (words[word | 1]! & usedHi)) !== 0) return false;
   const attributes = (level << 2) + (prot & 3);
-  words[word + 1] = table.leafHi[attributes]! | frameHigh(pfn);
-  words[word] = table.leafLo[attributes]! | frameLow(pfn);
+  words[word | 1] = table.leafHi[attributes]! | (pfn >>> 20);
+  words[word] = table.leafLo[attributes]! | (pfn << 12);
   table.memory.wrote(tablePfn, slot << 3, 8);
   table.failure = undefined;
   if (table.trace.enabled) traceMapped(table, vfn, count, pfn, prot);
@@ -83,19 +87,19 @@ export const unmapPage = (
 ): boolean => {
   const level = levelOfSize(count);
   if (((table.plainLevels >>> level) & 1) === 0 || (vfn & (count - 1)) !== 0) return false;
-  if (vfn < 0 || vfn >= table.plainEnd) return false;
+  if ((vfn | 0) !== vfn || vfn < 0 || vfn >= table.plainEnd) return false;
   const tablePfn = tableOf(table, vfn, level);
   if (tablePfn < 0) return false;
   const { words, firstPfn } = table.memory.bankToWrite(tablePfn);
   if (words.length === 0) return false;
   const slot = (vfn >>> (INDEX_LG2 * level)) & SLOT_MASK;
-  const word = ((tablePfn - firstPfn) << WORDS_LG2) + (slot << 1);
+  const word = ((tablePfn - firstPfn) << WORDS_LG2) | (slot << 1);
   const { leafMask, leafValue, usedHi, usedLo } = table.format;
   const lo = words[word]!;
   if ((lo & leafMask[level]!) !== leafValue[level]!) return false;
-  if (((lo & usedLo) | (words[word + 1]! & usedHi)) === 0) return false;
+  if (((lo & usedLo) | (words[word | 1]! & usedHi)) === 0) return false;
   words[word] = 0;
-  words[word + 1] = 0;
+  words[word | 1] = 0;
   table.memory.wrote(tablePfn, slot << 3, 8);
   gather.add(vfn, count);
   table.failure = undefined;

@@ -1,22 +1,27 @@
 import { Target } from "./target.ts";
 
 const LINE_LG2 = 3;
-const SOURCE = 0;
+/** Requester ID in bits 15:0, the generation in which the line was written in bits 31:16. */
+const KEY = 0;
 const PASID = 1;
-const GENERATION = 2;
 /** Offset of the IOTLB tag of a device and PASID. */
-export const TAG = 3;
+export const TAG = 2;
 /** Offset of what is or-ed into `access`: the privilege of requests without a PASID. */
-export const EXTRA_ACCESS = 4;
+export const EXTRA_ACCESS = 3;
+/** Offset of the access bits that the target refuses whatever its tables say. */
+export const REFUSED_ACCESS = 4;
 /** Offset of the tag of the second stage below, where nested. */
 export const SECOND_TAG = 5;
 /** Offset of FPD: 1 when an entry on the way has it. */
 export const FPD = 6;
-/** Offset of the access bits that the target refuses whatever its tables say. */
-export const REFUSED_ACCESS = 7;
 
 /** log2 of the lines. More devices and PASIDs than that in turn cost the context and PASID caches' look-ups. */
 const LINES_LG2 = 10;
+
+/** The first word of the line in which the pair has its place. */
+const placeOf = (source: number, pasid: number): number =>
+  (((Math.imul(pasid, 0x9e3779b1) >>> 16) ^ source ^ (source >>> 8)) & ((1 << LINES_LG2) - 1)) <<
+  LINE_LG2;
 
 /** What a line holds besides its pair and target. */
 export interface Binding {
@@ -36,17 +41,15 @@ export interface Binding {
 export class Bindings {
   readonly words: Int32Array = new Int32Array(1 << (LINES_LG2 + LINE_LG2));
   readonly #targets: Target[] = new Array<Target>(1 << LINES_LG2).fill(new Target());
-  #generation = 1;
+  /** In bits 31:16, so that it joins a requester ID; never 0, which empty lines have. */
+  #generation = 1 << 16;
 
   /** @returns the index of the line's first word, or -1 */
   find(source: number, pasid: number): number {
-    const at = this.#slot(source, pasid);
+    const at = placeOf(source, pasid);
     const { words } = this;
-    return words[at + SOURCE] === source &&
-      words[at + PASID] === pasid &&
-      words[at + GENERATION] === this.#generation
-      ? at
-      : -1;
+    const key = source | this.#generation;
+    return words[at | KEY] === key && words[at | PASID] === pasid ? at : -1;
   }
 
   /** How requests of the line's pair are translated. */
@@ -61,31 +64,25 @@ export class Bindings {
    * @returns the index of the line's first word
    */
   put(source: number, pasid: number, target: Target, binding: Binding): number {
-    const at = this.#slot(source, pasid);
+    const at = placeOf(source, pasid);
     const { words } = this;
-    words[at + SOURCE] = source;
-    words[at + PASID] = pasid;
-    words[at + GENERATION] = this.#generation;
-    words[at + TAG] = binding.tag;
-    words[at + EXTRA_ACCESS] = binding.extraAccess;
-    words[at + SECOND_TAG] = binding.secondTag;
-    words[at + FPD] = binding.fpd ? 1 : 0;
-    words[at + REFUSED_ACCESS] = binding.refusedAccess;
+    words[at | KEY] = source | this.#generation;
+    words[at | PASID] = pasid;
+    words[at | TAG] = binding.tag;
+    words[at | EXTRA_ACCESS] = binding.extraAccess;
+    words[at | SECOND_TAG] = binding.secondTag;
+    words[at | FPD] = binding.fpd ? 1 : 0;
+    words[at | REFUSED_ACCESS] = binding.refusedAccess;
     this.#targets[at >> LINE_LG2] = target;
     return at;
   }
 
   /** Forgets all. */
   clear(): void {
-    this.#generation = (this.#generation + 1) | 0;
+    this.#generation = (this.#generation + (1 << 16)) | 0;
     if (this.#generation === 0) {
       this.words.fill(0);
-      this.#generation = 1;
+      this.#generation = 1 << 16;
     }
-  }
-
-  #slot(source: number, pasid: number): number {
-    const mixed = Math.imul(source ^ Math.imul(pasid, 0x2c1b3c6d), 0x9e3779b1);
-    return (mixed >>> (32 - LINES_LG2)) << LINE_LG2;
   }
 }

@@ -6,6 +6,8 @@ export class Counters {
   structureReads = 0;
   /** Translations that needed a walk. */
   walks = 0;
+  /** Those of them that met nothing out of the ordinary. */
+  quickWalks = 0;
   /** Accessed, dirty and extended-accessed updates made. */
   flagUpdates = 0;
   /** Requests refused. */

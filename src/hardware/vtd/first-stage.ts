@@ -2,6 +2,20 @@ import { entryFrame, frameHigh, frameLow, frameOf } from "../../bits/halves.ts";
 import { WORDS_LG2 } from "../../memory/bank.ts";
 import { EXECUTE, PRIVILEGED, READ, WRITE } from "../pci/dma-request.ts";
 import {
+  ACCESSED,
+  DIRTY,
+  EXECUTE_DISABLE,
+  EXTENDED_ACCESSED,
+  executeDisable,
+  keptRights,
+  PAGE_SIZE_BIT,
+  PRESENT,
+  USER,
+  WRITABLE,
+} from "./entry-bits.ts";
+import {
+  ADDRESS_HI,
+  ADDRESS_LO,
   type EntryChecks,
   firstStageChecks,
   inInterruptRange,
@@ -9,24 +23,12 @@ import {
   tableIndex,
 } from "./entry-checks.ts";
 import { CHANGED, EntryCursor, MAX_RETRIES } from "./entry-cursor.ts";
-import { firstStageRights, UNCHECKED_WRITE, withoutOptionalWrite } from "./rights.ts";
+import { UNCHECKED_WRITE, withoutOptionalWrite } from "./rights.ts";
 import type { SecondStage } from "./second-stage.ts";
 import { StructureCache } from "./structure-cache.ts";
 import { NESTED, type Target } from "./target.ts";
+import { RIGHTS } from "./translation-cache.ts";
 import type { WalkParts } from "./walk-parts.ts";
-
-const PRESENT = 1 << 0;
-const WRITABLE = 1 << 1;
-const USER = 1 << 2;
-const ACCESSED = 1 << 5;
-const DIRTY = 1 << 6;
-const PAGE_SIZE_BIT = 1 << 7;
-const EXTENDED_ACCESSED = 1 << 10;
-/** XD is bit 63; among the rights that a walk gathers it takes a place of its own. */
-const EXECUTE_DISABLE = 1 << 3;
-
-/** What an entry adds to `EXECUTE_DISABLE`: set once any entry has it. */
-const executeDisable = (entryHi: number): number => (entryHi < 0 ? EXECUTE_DISABLE : 0);
 
 /**
  * Why an entry refuses: 0 when it does not.
@@ -67,7 +69,7 @@ export class FirstStage {
   refusing: EntryCursor;
   readonly structures: StructureCache;
   readonly #parts: WalkParts;
-  readonly #checks: EntryChecks;
+  readonly checks: EntryChecks;
   readonly #second: SecondStage;
   readonly #executeRequests: boolean;
   /** Most levels of AW that say what is canonical; 0 where it does not. */
@@ -85,7 +87,7 @@ export class FirstStage {
   constructor(parts: WalkParts, second: SecondStage) {
     this.#parts = parts;
     this.#second = second;
-    this.#checks = firstStageChecks(parts.capabilities);
+    this.checks = firstStageChecks(parts.capabilities);
     const { deviations } = parts.capabilities;
     this.#canonicalLevels = deviations.canonicalBySecondStageWidth
       ? (parts.capabilities.guestAddressWidth - 12) / 9
@@ -116,7 +118,7 @@ export class FirstStage {
   ): number {
     this.cursor.clear();
     this.refusing = this.cursor;
-    if (!this.#isCanonical(target, hi, lo)) return 0x80;
+    if (!this.isCanonical(target, hi, lo)) return 0x80;
     this.#secondTag = secondTag;
     let code = this.#walk(tag, target, hi, lo, access, tag !== 0);
     for (let tries = 0; code === CHANGED; tries++) {
@@ -127,7 +129,7 @@ export class FirstStage {
   }
 
   /** Whether the bits that no table translates repeat the highest one that is. */
-  #isCanonical(target: Target, hi: number, lo: number): boolean {
+  isCanonical(target: Target, hi: number, lo: number): boolean {
     const levels =
       this.#canonicalLevels > 0
         ? Math.min(target.secondStageLevels, this.#canonicalLevels)
@@ -147,22 +149,25 @@ export class FirstStage {
     useKnown: boolean,
   ): number {
     const { cursor, structures } = this;
-    const { tableHi, tableLo } = this.#checks;
+    const { tableHi, tableLo } = this.checks;
     const nested = target.type === NESTED;
     const wanted = target.extendedAccessed ? ACCESSED | EXTENDED_ACCESSED : ACCESSED;
     const { memory, counters, trace } = this.#parts;
     const top = target.firstStageLevels - 1;
-    let known = useKnown && structures.find(tag, hi, lo);
-    let level = known ? structures.level : top;
-    let pfn = known ? structures.pfn : target.firstStagePfn;
-    let rights = known ? structures.rights : WRITABLE | USER;
+    const at = useKnown ? structures.find(tag, hi, lo) : -1;
+    let known = at >= 0;
+    let level = known ? structures.levelOf(at) : top;
+    let pfn = known ? structures.frameAt(at) : target.firstStagePfn;
+    let rights = known ? structures.words[at | RIGHTS]! : this.checks.all;
     for (; ; level--) {
       // 1. Find the table: a guest address when nested, unless a cache knew where it is.
       this.#guestPfn = known ? -1 : pfn;
       if (nested && !known) {
         pfn = this.#findTable(target, level, pfn);
         if (pfn < 0) return -pfn;
-        if (tag !== 0 && level < top) structures.put(tag, hi, lo, level, pfn, rights);
+        if (tag !== 0 && level < top) {
+          structures.put(tag, hi, lo, level, this.#second.outHi, this.#second.outLo, rights);
+        }
       }
       known = false;
       // 2. Read the entry: present, then reserved bits, those of a leaf later.
@@ -191,7 +196,8 @@ export class FirstStage {
         if (marked !== 0) return marked;
       }
       pfn = entryFrame(entryHi, entryLo);
-      if (tag !== 0 && !nested) structures.put(tag, hi, lo, level - 1, pfn, rights);
+      if (tag !== 0 && !nested)
+        structures.put(tag, hi, lo, level - 1, entryHi & ADDRESS_HI, entryLo & ADDRESS_LO, rights);
     }
   }
 
@@ -221,7 +227,7 @@ export class FirstStage {
   #finish(target: Target, lo: number, asked: number, rights: number): number {
     const { cursor } = this;
     const { level, hi: entryHi, lo: entryLo } = cursor;
-    if (((entryLo & this.#checks.leafLo[level]!) | (entryHi & this.#checks.leafHi[level]!)) !== 0) {
+    if (((entryLo & this.checks.leafLo[level]!) | (entryHi & this.checks.leafHi[level]!)) !== 0) {
       return 0x72;
     }
     // 4. The permissions of all levels.
@@ -258,11 +264,7 @@ export class FirstStage {
     if (code !== 0) return code;
     if (interrupts) return 0x87;
     const dirty = this.#dirtyOnce || (cursor.lo & DIRTY) !== 0;
-    const common = READ | (executable ? EXECUTE : 0);
-    this.rights = firstStageRights(
-      (rights & USER) === 0 ? 0 : common | (dirty && (rights & WRITABLE) !== 0 ? WRITE : 0),
-      target.supervisorRequests ? common | (dirty && supervisorWrites ? WRITE : 0) : 0,
-    );
+    this.rights = keptRights(target, rights, dirty, executable);
     this.granted = access;
     this.outHi = outHi;
     this.outLo = outLo;

@@ -1,4 +1,4 @@
-import { highHalf, lowHalf } from "../../bits/halves.ts";
+import { fromHalves, highHalf, lowHalf } from "../../bits/halves.ts";
 import type { Bindings } from "./bindings.ts";
 import { INVALIDATED } from "./events.ts";
 import type { Translation } from "./translation.ts";
@@ -82,29 +82,51 @@ export class Invalidator {
     else if (what.granularity === "domain") spaces.forgetDomain(what.domain);
     else {
       spaces.forgetFirstStages(what.domain);
-      if (spaces.isFractured(what.domain)) spaces.forgetSpace(what.domain);
-      else this.#dropPages(spaces.tagInUse(what.domain), what);
+      const { domain, address, mask, hint } = what;
+      const space = spaces.inUse(domain);
+      if (space?.fractured === true) spaces.forgetSpace(domain);
+      else if (space !== undefined) {
+        this.#dropPages(space.tag, highHalf(address), lowHalf(address), mask, hint);
+      }
     }
     this.#bindings.clear();
     this.#trace("iotlb", what);
   }
 
   pasidIotlb(what: PasidIotlbInvalidation): void {
-    const { spaces } = this.#parts;
-    const { domain, pasid } = what;
-    if (what.granularity === "pasid" || spaces.isFractured(domain, pasid)) {
-      spaces.forgetSpace(domain, pasid);
-      this.#bindings.clear();
+    if (what.granularity === "pasid") {
+      this.#forgetPasid(what.domain, what.pasid);
+      this.#trace("pasid-iotlb", what);
     } else {
-      this.#dropPages(spaces.tagInUse(domain, pasid), what);
+      const { domain, pasid, address, mask, hint } = what;
+      this.pasidPages(domain, pasid, highHalf(address), lowHalf(address), mask, hint);
     }
-    this.#trace("pasid-iotlb", what);
   }
 
-  #dropPages(tag: number, { address, mask, hint }: PageRange): void {
-    if (tag === 0) return;
-    const hi = highHalf(address);
-    const lo = lowHalf(address);
+  /** As `pasidIotlb` for pages, with the address in halves. */
+  pasidPages(
+    domain: number,
+    pasid: number,
+    hi: number,
+    lo: number,
+    mask: number,
+    hint: boolean,
+  ): void {
+    const { spaces, trace } = this.#parts;
+    const space = spaces.inUse(domain, pasid);
+    if (space?.fractured === true) this.#forgetPasid(domain, pasid);
+    else if (space !== undefined) this.#dropPages(space.tag, hi, lo, mask, hint);
+    if (!trace.enabled) return;
+    const address = fromHalves(hi, lo);
+    this.#trace("pasid-iotlb", { granularity: "page", domain, pasid, address, mask, hint });
+  }
+
+  #forgetPasid(domain: number, pasid: number): void {
+    this.#parts.spaces.forgetSpace(domain, pasid);
+    this.#bindings.clear();
+  }
+
+  #dropPages(tag: number, hi: number, lo: number, mask: number, hint: boolean): void {
     this.#parts.iotlb.drop(tag, hi, lo, mask);
     if (!hint) this.#translation.dropStructuresFor(tag, hi, lo, mask);
   }

@@ -1,4 +1,13 @@
-import { OUT_HI, OUT_LO, RIGHTS, TranslationCache } from "./translation-cache.ts";
+import {
+  ENTRY_WORDS,
+  KEY_HI,
+  KEY_LO,
+  OUT_LO,
+  PAGE_LG2,
+  placeOf,
+  TAG,
+  TranslationCache,
+} from "./translation-cache.ts";
 
 const HAS_2M = 1;
 const HAS_1G = 2;
@@ -13,63 +22,51 @@ export const key1GHigh = (hi: number): number => hi >>> 30;
 
 /**
  * The cache of whole translations: one direct-mapped cache for each page size,
- * looked at only once a page of that size has been seen.
- *
- * A look-up leaves its answer in `outHi`, `outLo`, `pageLg2` and `rights`.
+ * looked at only once a page of that size has been seen. `TranslationCache` says
+ * what an entry holds.
  */
 export class Iotlb {
+  /** The entries of all sizes; `find` returns an index into it. */
+  readonly words: Int32Array;
   readonly #pages4K: TranslationCache;
   readonly #pages2M: TranslationCache;
   readonly #pages1G: TranslationCache;
+  readonly #smallMask: number;
   #sizes = 0;
-  /** Physical address of the byte that was asked for. */
-  outHi = 0;
-  outLo = 0;
-  /** log2 of the page's size. */
-  pageLg2 = 12;
-  /** What the translation permits; its meaning belongs to whoever put it. */
-  rights = 0;
 
   /** @param lg2 log2 of the number of entries for 4 KiB pages; a quarter of it each for larger ones */
   constructor(lg2: number) {
-    this.#pages4K = new TranslationCache(lg2);
-    this.#pages2M = new TranslationCache(Math.max(0, lg2 - 2));
-    this.#pages1G = new TranslationCache(Math.max(0, lg2 - 2));
+    const largeLg2 = Math.max(0, lg2 - 2);
+    const small = ENTRY_WORDS << lg2;
+    const large = ENTRY_WORDS << largeLg2;
+    this.words = new Int32Array(small + 2 * large);
+    this.#smallMask = small - ENTRY_WORDS;
+    this.#pages4K = new TranslationCache(lg2, 12, this.words);
+    this.#pages2M = new TranslationCache(largeLg2, 21, this.words, small);
+    this.#pages1G = new TranslationCache(largeLg2, 30, this.words, small + large);
   }
 
-  /** @returns whether the translation of address `(hi, lo)` in the space `tag` is cached */
-  find(tag: number, hi: number, lo: number): boolean {
-    const small = this.#pages4K;
-    const at = small.find(tag, hi >>> 12, (hi << 20) | (lo >>> 12));
-    if (at >= 0) {
-      const { words } = small;
-      this.rights = words[at + RIGHTS]!;
-      this.outHi = words[at + OUT_HI]!;
-      this.outLo = words[at + OUT_LO]! | (lo & 0xfff);
-      this.pageLg2 = 12;
-      return true;
-    }
-    return this.#sizes !== 0 && this.#findLarge(tag, hi, lo);
+  /** @returns the index of the first word of the entry for address `(hi, lo)` in the space `tag`, or -1 */
+  find(tag: number, hi: number, lo: number): number {
+    // As `#pages4K.find`, which is two objects further away: most requests come no further than here.
+    const { words } = this;
+    const keyLo = (hi << 20) | (lo >>> 12);
+    const at = placeOf(tag, keyLo, this.#smallMask);
+    if (words[at | KEY_LO] === keyLo && words[at | TAG] === tag && words[at | KEY_HI] === hi >>> 12)
+      return at;
+    return this.#sizes === 0 ? -1 : this.#findLarge(tag, hi, lo);
   }
 
-  #findLarge(tag: number, hi: number, lo: number): boolean {
-    if ((this.#sizes & HAS_2M) !== 0) {
-      const at = this.#pages2M.find(tag, key2MHigh(hi), key2MLow(hi, lo));
-      if (at >= 0) return this.#take(this.#pages2M, at, lo & 0x1f_ffff, 21);
-    }
-    if ((this.#sizes & HAS_1G) !== 0) {
-      const at = this.#pages1G.find(tag, key1GHigh(hi), key1GLow(hi, lo));
-      if (at >= 0) return this.#take(this.#pages1G, at, lo & 0x3fff_ffff, 30);
-    }
-    return false;
+  #findLarge(tag: number, hi: number, lo: number): number {
+    const at =
+      (this.#sizes & HAS_2M) === 0 ? -1 : this.#pages2M.find(tag, key2MHigh(hi), key2MLow(hi, lo));
+    if (at >= 0 || (this.#sizes & HAS_1G) === 0) return at;
+    return this.#pages1G.find(tag, key1GHigh(hi), key1GLow(hi, lo));
   }
 
-  #take(pages: TranslationCache, at: number, offset: number, pageLg2: number): boolean {
-    this.rights = pages.words[at + RIGHTS]!;
-    this.outHi = pages.words[at + OUT_HI]!;
-    this.outLo = pages.words[at + OUT_LO]! | offset;
-    this.pageLg2 = pageLg2;
-    return true;
+  /** Bits 31:0 of the physical address of the byte at `lo`, by the entry at `at`. */
+  outLow(at: number, lo: number): number {
+    return this.words[at | OUT_LO]! | (lo & ((1 << this.words[at | PAGE_LG2]!) - 1));
   }
 
   /**
@@ -93,6 +90,18 @@ export class Iotlb {
       this.#pages4K.put(tag, key4KHigh(hi), key4KLow(hi, lo), rights, outHi, outLo & ~0xfff);
       return true;
     }
+    return this.#putLarge(tag, hi, lo, pageLg2, rights, outHi, outLo);
+  }
+
+  #putLarge(
+    tag: number,
+    hi: number,
+    lo: number,
+    pageLg2: number,
+    rights: number,
+    outHi: number,
+    outLo: number,
+  ): boolean {
     if (outHi === 0 && outLo >>> pageLg2 === 0xfee0_0000 >>> pageLg2) {
       this.put(tag, hi, lo, 12, rights, outHi, outLo);
       return false;

@@ -1,7 +1,10 @@
 import { entryFrame } from "../../bits/halves.ts";
 import { WORDS_LG2 } from "../../memory/bank.ts";
 import { READ, WRITE } from "../pci/dma-request.ts";
+import { SECOND_ACCESSED as ACCESSED, SECOND_DIRTY as DIRTY, PAGE_SIZE_BIT } from "./entry-bits.ts";
 import {
+  ADDRESS_HI,
+  ADDRESS_LO,
   type EntryChecks,
   inInterruptRange,
   pageHoldsInterrupts,
@@ -12,12 +15,10 @@ import { CHANGED, EntryCursor, MAX_RETRIES } from "./entry-cursor.ts";
 import { secondStageRights, UNCHECKED_WRITE, withoutOptionalWrite } from "./rights.ts";
 import { StructureCache } from "./structure-cache.ts";
 import type { Target } from "./target.ts";
+import { OUT_HI, PAGE_LG2, RIGHTS } from "./translation-cache.ts";
 import type { WalkParts } from "./walk-parts.ts";
 
 const READ_WRITE = READ | WRITE;
-const PAGE_SIZE_BIT = 1 << 7;
-const ACCESSED = 1 << 8;
-const DIRTY = 1 << 9;
 
 /**
  * Why an entry refuses: 0 when it does not.
@@ -57,14 +58,16 @@ export class SecondStage {
   readonly cursor: EntryCursor;
   readonly structures: StructureCache;
   readonly #parts: WalkParts;
-  readonly #checks: EntryChecks;
+  readonly checks: EntryChecks;
   /** Rights that are checked at each level, before reserved bits. */
   readonly #checkedFirst: number;
   readonly #interruptsByLeaf: boolean;
+  readonly #inputBits: number;
 
   constructor(parts: WalkParts) {
     this.#parts = parts;
-    this.#checks = secondStageChecks(parts.capabilities);
+    this.#inputBits = parts.capabilities.guestAddressWidth;
+    this.checks = secondStageChecks(parts.capabilities);
     this.#interruptsByLeaf = parts.capabilities.deviations.interruptRangeByLeaf;
     this.#checkedFirst = parts.capabilities.deviations.permissionBeforeReserved ? READ_WRITE : 0;
     this.cursor = new EntryCursor(2, parts);
@@ -79,12 +82,13 @@ export class SecondStage {
   translate(tag: number, target: Target, hi: number, lo: number, need: number): number {
     const { iotlb } = this.#parts;
     const firm = need & READ_WRITE;
-    if (tag !== 0 && iotlb.find(tag, hi, lo) && (iotlb.rights & firm) === firm) {
+    const at = tag === 0 ? -1 : iotlb.find(tag, hi, lo);
+    if (at >= 0 && (iotlb.words[at | RIGHTS]! & firm) === firm) {
       this.granted = firm;
-      this.outHi = iotlb.outHi;
-      this.outLo = iotlb.outLo;
-      this.pageLg2 = iotlb.pageLg2;
-      this.rights = iotlb.rights;
+      this.outHi = iotlb.words[at | OUT_HI]!;
+      this.outLo = iotlb.outLow(at, lo);
+      this.pageLg2 = iotlb.words[at | PAGE_LG2]!;
+      this.rights = iotlb.words[at | RIGHTS]!;
       return 0;
     }
     return this.walk(tag, target, hi, lo, need);
@@ -93,17 +97,19 @@ export class SecondStage {
   /** As `translate`, for an address that the IOTLB is known not to have. */
   walk(tag: number, target: Target, hi: number, lo: number, need: number): number {
     this.cursor.clear();
-    const bits = Math.min(
-      12 + 9 * target.secondStageLevels,
-      this.#parts.capabilities.guestAddressWidth,
-    );
-    if (hi >>> (bits - 32) !== 0) return 0x84;
+    if (!this.hasWidthFor(target, hi)) return 0x84;
     let code = this.#walk(tag, target, hi, lo, need, tag !== 0);
     for (let tries = 0; code === CHANGED; tries++) {
       if (tries === MAX_RETRIES) return 0x91;
       code = this.#walk(tag, target, hi, lo, need, false);
     }
     return code;
+  }
+
+  /** Whether the tables reach as far as addresses with these bits 63:32. */
+  hasWidthFor(target: Target, hi: number): boolean {
+    const bits = 12 + 9 * target.secondStageLevels;
+    return hi >>> ((bits < this.#inputBits ? bits : this.#inputBits) - 32) === 0;
   }
 
   #walk(
@@ -115,14 +121,15 @@ export class SecondStage {
     useKnown: boolean,
   ): number {
     const { cursor, structures } = this;
-    const { tableHi, tableLo } = this.#checks;
+    const { tableHi, tableLo } = this.checks;
     let level = target.secondStageLevels - 1;
     let pfn = target.secondStagePfn;
     let rights = READ_WRITE;
-    if (useKnown && structures.find(tag, hi, lo)) {
-      level = structures.level;
-      pfn = structures.pfn;
-      rights = structures.rights;
+    const known = useKnown ? structures.find(tag, hi, lo) : -1;
+    if (known >= 0) {
+      level = structures.levelOf(known);
+      pfn = structures.frameAt(known);
+      rights = structures.words[known | RIGHTS]!;
     }
     const top = target.secondStageLevels - 1;
     const { memory, counters, trace } = this.#parts;
@@ -154,7 +161,8 @@ export class SecondStage {
         if (marked !== 0) return marked;
       }
       pfn = entryFrame(entryHi, entryLo);
-      if (tag !== 0) structures.put(tag, hi, lo, level - 1, pfn, rights);
+      if (tag !== 0)
+        structures.put(tag, hi, lo, level - 1, entryHi & ADDRESS_HI, entryLo & ADDRESS_LO, rights);
     }
   }
 
@@ -171,7 +179,7 @@ export class SecondStage {
     const { level, hi: entryHi, lo: entryLo } = cursor;
     let rights = allowed;
     // 2. Reserved bits.
-    if (((entryLo & this.#checks.leafLo[level]!) | (entryHi & this.#checks.leafHi[level]!)) !== 0) {
+    if (((entryLo & this.checks.leafLo[level]!) | (entryHi & this.checks.leafHi[level]!)) !== 0) {
       return 0x7a;
     }
     // 4. The permissions of all levels.

@@ -1,15 +1,25 @@
 /** Tags ever given out before everything is dropped and numbering starts again. */
-const MAX_TAG = 0x7fff_ff00;
+const MAX_GIVEN = 0x7fff_ff00;
+
+/**
+ * The tag of the `n`-th space: another for each, and in their low bits, which
+ * are part of a cache's index, as different as can be.
+ */
+const tagOf = (n: number): number => {
+  const product = Math.imul(n, 0x9e3779b1);
+  return (product >>> 16) | (product << 16);
+};
 
 /** Spaces remembered at once. Reaching it drops every cached translation, which hardware may do at any time. */
 const MAX_SPACES = 1 << 14;
 
-interface Space {
+/** An address space: a PASID of a domain, or a domain's second stage. */
+export interface Space {
   /** What the space's cache entries carry now. */
   tag: number;
   /** The domain's count of invalidations when the tag was given. */
   epoch: number;
-  /** Large pages are cached in pieces, so that one page cannot be invalidated alone. */
+  /** A large page has been cached in pieces, so that one page cannot be invalidated alone. */
   fractured: boolean;
 }
 
@@ -33,7 +43,7 @@ export class Spaces {
   readonly #firstStageEpoch = new Int32Array(1 << 16);
   readonly #secondStageEpoch = new Int32Array(1 << 16);
   readonly #dropAll: () => void;
-  #nextTag = 1;
+  #given = 1;
 
   /** @param dropAll empties every cache that holds tags */
   constructor(dropAll: () => void) {
@@ -45,7 +55,7 @@ export class Spaces {
    * are asked for, so that neither can lose its tag to the other.
    */
   makeRoom(): void {
-    if (this.#spaces.size + 2 > MAX_SPACES || this.#nextTag + 2 > MAX_TAG) this.forgetAll();
+    if (this.#spaces.size + 2 > MAX_SPACES || this.#given + 2 > MAX_GIVEN) this.forgetAll();
   }
 
   /** The tag of `domain`'s second stage. */
@@ -63,14 +73,9 @@ export class Spaces {
     this.#current(domain, pasid).fractured = true;
   }
 
-  /** The tag under which entries of the space may be cached, or 0 when there can be none. */
-  tagInUse(domain: number, pasid: number = SECOND_STAGE): number {
-    return this.#live(domain, pasid)?.tag ?? 0;
-  }
-
-  /** Whether one page of the space cannot be invalidated alone. */
-  isFractured(domain: number, pasid: number = SECOND_STAGE): boolean {
-    return this.#live(domain, pasid)?.fractured ?? false;
+  /** The space, or `undefined` when nothing of it can be cached. */
+  inUse(domain: number, pasid: number = SECOND_STAGE): Readonly<Space> | undefined {
+    return this.#live(domain, pasid);
   }
 
   #epoch(domain: number, pasid: number): number {
@@ -87,7 +92,8 @@ export class Spaces {
   #current(domain: number, pasid: number): Space {
     const live = this.#live(domain, pasid);
     if (live !== undefined) return live;
-    const space = { tag: this.#nextTag++, epoch: this.#epoch(domain, pasid), fractured: false };
+    const tag = tagOf(this.#given++);
+    const space = { tag, epoch: this.#epoch(domain, pasid), fractured: false };
     this.#spaces.set(keyOf(domain, pasid), space);
     return space;
   }
@@ -111,7 +117,7 @@ export class Spaces {
   /** Invalidates everything. */
   forgetAll(): void {
     this.#spaces.clear();
-    this.#nextTag = 1;
+    this.#given = 1;
     this.#dropAll();
   }
 

@@ -19,10 +19,12 @@ import { FAULT, TRANSLATED } from "./events.ts";
 import { createFault, createSilentFault, FaultSite, isSilencedByFpd } from "./fault.ts";
 import { FirstStage } from "./first-stage.ts";
 import { legacyCode } from "./legacy-codes.ts";
+import { QuickWalk } from "./quick-walk.ts";
 import { neededRights, OPTIONAL_WRITE } from "./rights.ts";
 import { SecondStage } from "./second-stage.ts";
 import { TTM_ABORT, TTM_LEGACY, TTM_SCALABLE } from "./spec/root-table-address.ts";
 import { FIRST_STAGE, NESTED, PASS_THROUGH, SECOND_STAGE, type Target } from "./target.ts";
+import { OUT_HI, PAGE_LG2, RIGHTS } from "./translation-cache.ts";
 import type { WalkParts } from "./walk-parts.ts";
 
 /** `DmaRequest.pageLg2` where nothing was translated. */
@@ -58,6 +60,7 @@ export class Translation {
   readonly #site: FaultSite;
   readonly #second: SecondStage;
   readonly #first: FirstStage;
+  readonly #quick: QuickWalk;
   readonly #cached: boolean;
   readonly #executeRequests: boolean;
   readonly #legacyReasons: boolean;
@@ -79,6 +82,7 @@ export class Translation {
     this.tables = new DeviceTables(parts, this.#site, sizes, () => bindings.clear());
     this.#second = new SecondStage(parts);
     this.#first = new FirstStage(parts, this.#second);
+    this.#quick = new QuickWalk(parts, this.#first, this.#second);
     const { capabilities } = parts;
     this.#cachedRefusals = capabilities.deviations.cachedRefusalSilent;
     this.#legacyReasons = capabilities.deviations.legacySecondStageReasons;
@@ -153,23 +157,24 @@ export class Translation {
     return code === 0 ? this.#succeed(request) : this.#refuse(code, request);
   }
 
-  /** Translates an untranslated request whose binding is known and that the IOTLB has no answer for. */
-  translateBound(request: DmaRequest, binding: number): boolean {
+  /**
+   * Translates an untranslated request whose binding is known.
+   *
+   * @param cached whether the IOTLB has the page, with fewer rights than are needed
+   */
+  translateBound(request: DmaRequest, binding: number, cached: boolean): boolean {
     request.fault = undefined;
     const { words } = this.#bindings;
+    const target = this.#bindings.targetOf(binding);
+    const access = this.#known(request.access) | words[binding + EXTRA_ACCESS]!;
+    const tag = words[binding + TAG]!;
+    const secondTag = words[binding + SECOND_TAG]!;
+    if (!cached && this.#quick.walk(request, target, access, tag, secondTag)) return true;
     const site = this.#site;
     site.clear();
     site.fpd = words[binding + FPD] !== 0;
     this.#refusing = undefined;
-    const target = this.#bindings.targetOf(binding);
-    const access = this.#known(request.access) | words[binding + EXTRA_ACCESS]!;
-    const code = this.#walk(
-      target,
-      request,
-      access,
-      words[binding + TAG]!,
-      words[binding + SECOND_TAG]!,
-    );
+    const code = this.#walk(target, request, access, tag, secondTag);
     return code === 0 ? this.#succeed(request) : this.#refuse(code, request);
   }
 
@@ -236,8 +241,11 @@ export class Translation {
   #answerFromCache(request: DmaRequest, access: number, tag: number): boolean {
     const { iotlb } = this.#parts;
     const need = neededRights(access);
-    if (!iotlb.find(tag, request.hi, request.lo) || (iotlb.rights & need) !== need) return false;
-    this.#answer(request, iotlb.outHi, iotlb.outLo, iotlb.pageLg2, access);
+    const at = iotlb.find(tag, request.hi, request.lo);
+    if (at < 0 || (iotlb.words[at | RIGHTS]! & need) !== need) return false;
+    const { words } = iotlb;
+    const outLo = iotlb.outLow(at, request.lo);
+    this.#answer(request, words[at | OUT_HI]!, outLo, words[at | PAGE_LG2]!, access);
     return true;
   }
 
@@ -260,7 +268,11 @@ export class Translation {
     tag: number,
     secondTag: number,
   ): number {
-    if (this.#cachedRefusals && tag !== 0 && this.#parts.iotlb.find(tag, request.hi, request.lo)) {
+    if (
+      this.#cachedRefusals &&
+      tag !== 0 &&
+      this.#parts.iotlb.find(tag, request.hi, request.lo) >= 0
+    ) {
       return NOT_CACHED_SO;
     }
     this.#parts.counters.walks++;

@@ -29,6 +29,7 @@ import { neededRights } from "./rights.ts";
 import { Spaces } from "./spaces.ts";
 import { RTADDR, TTM_SCALABLE } from "./spec/root-table-address.ts";
 import { Translation } from "./translation.ts";
+import { OUT_HI, PAGE_LG2, RIGHTS } from "./translation-cache.ts";
 
 /** What a unit is made of. */
 export interface TranslationUnitOptions {
@@ -54,7 +55,6 @@ export class TranslationUnit implements Translator {
   readonly #bindings = new Bindings();
   readonly #translation: Translation;
   readonly #invalidator: Invalidator;
-  readonly #cached: boolean;
   /** What `granted` may say: execute only where there are execute requests. */
   readonly #grantable: number;
   #enabled = false;
@@ -64,7 +64,6 @@ export class TranslationUnit implements Translator {
     const sizes = cacheSizes(caches);
     this.capabilities = capabilities;
     this.trace = options.trace ?? new TraceChannel();
-    this.#cached = caches !== "off";
     this.#grantable = capabilities.has("ERS") ? READ | WRITE | EXECUTE : READ | WRITE;
     this.#iotlb = new Iotlb(sizes.iotlbLg2);
     this.#spaces = new Spaces(() => this.#dropTranslations());
@@ -77,7 +76,7 @@ export class TranslationUnit implements Translator {
       counters: this.counters,
       trace: this.trace,
     };
-    this.#translation = new Translation(parts, this.#bindings, sizes, this.#cached);
+    this.#translation = new Translation(parts, this.#bindings, sizes, caches !== "off");
     this.#invalidator = new Invalidator(parts, this.#translation, this.#bindings);
   }
 
@@ -115,41 +114,45 @@ export class TranslationUnit implements Translator {
   /** Switches translation on or off, as GCMD.TE does. */
   setTranslation(enabled: boolean): void {
     this.#enabled = enabled;
+    this.#bindings.clear();
     if (this.trace.enabled) this.trace.emit(TRANSLATION_SWITCHED, { enabled });
   }
 
   /** Translates `request`; `false` when it is refused, with `request.fault` set. */
   translate(request: DmaRequest): boolean {
-    const { hi, lo, pasid } = request;
-    if (
-      this.#cached &&
-      this.#enabled &&
-      request.addressType === UNTRANSLATED &&
-      !inInterruptRange(hi, lo)
-    ) {
-      const binding = this.#bindings.find(request.source, pasid);
-      if (binding >= 0) {
-        const { words } = this.#bindings;
-        const iotlb = this.#iotlb;
-        const access = request.access | words[binding + EXTRA_ACCESS]!;
-        const need = neededRights(access);
-        if (
-          iotlb.find(words[binding + TAG]!, hi, lo) &&
-          (iotlb.rights & need) === need &&
-          (access & words[binding + REFUSED_ACCESS]!) === 0
-        ) {
-          request.outHi = iotlb.outHi;
-          request.outLo = iotlb.outLo;
-          request.pageLg2 = iotlb.pageLg2;
-          request.granted = request.access & this.#grantable;
-          request.fault = undefined;
-          if (this.trace.enabled) this.#traceHit(request);
-          return true;
-        }
-        return this.#translation.translateBound(request, binding);
+    const { hi, lo } = request;
+    const bindings = this.#bindings;
+    // There are bindings only where translation is on and caches are.
+    const binding =
+      request.addressType === UNTRANSLATED && !inInterruptRange(hi, lo)
+        ? bindings.find(request.source, request.pasid)
+        : -1;
+    if (binding < 0) {
+      this.#translation.translate(request, this.#enabled);
+      return request.fault === undefined;
+    }
+    const { words } = bindings;
+    const access = request.access | words[binding | EXTRA_ACCESS]!;
+    const iotlb = this.#iotlb;
+    const cached = iotlb.find(words[binding | TAG]!, hi, lo);
+    if (cached >= 0) {
+      const need = neededRights(access);
+      const page = iotlb.words;
+      if (
+        (page[cached | RIGHTS]! & need) === need &&
+        (access & words[binding | REFUSED_ACCESS]!) === 0
+      ) {
+        request.outHi = page[cached | OUT_HI]!;
+        request.outLo = iotlb.outLow(cached, lo);
+        request.pageLg2 = page[cached | PAGE_LG2]!;
+        request.granted = request.access & this.#grantable;
+        request.fault = undefined;
+        if (this.trace.enabled === true) this.#traceHit(request);
+        return true;
       }
     }
-    return this.#translation.translate(request, this.#enabled);
+    this.#translation.translateBound(request, binding, cached >= 0);
+    return request.fault === undefined;
   }
 
   /** Invalidates context entries (§6.5.1.1). */
@@ -170,6 +173,21 @@ export class TranslationUnit implements Translator {
   /** Invalidates first-stage and nested translations of a PASID (§6.5.1.4). */
   invalidatePasidIotlb(what: PasidIotlbInvalidation): void {
     this.#invalidator.pasidIotlb(what);
+  }
+
+  /**
+   * As `invalidatePasidIotlb` for the 2^`mask` pages of 4 KiB around the address
+   * `(hi, lo)`; `hint` keeps the paging-structure caches.
+   */
+  invalidatePasidPages(
+    domain: number,
+    pasid: number,
+    hi: number,
+    lo: number,
+    mask: number,
+    hint: boolean,
+  ): void {
+    this.#invalidator.pasidPages(domain, pasid, hi, lo, mask, hint);
   }
 
   /** What refuses a page request of a device; see `Translation.pageRequestRefusal`. */
