@@ -64,18 +64,25 @@ const fillWithoutCarry = (
   let at = start;
   let lo = first;
   const fours = start + ((count & ~3) << 1);
-  for (; at < fours; at += 8) {
-    const los = words[at]! | words[at + 2]! | words[at + 4]! | words[at + 6]!;
-    const his = words[at + 1]! | words[at + 3]! | words[at + 5]! | words[at + 7]!;
-    if (((los & usedLo) | (his & usedHi)) !== 0) break;
-    words[at + 1] = hi;
+  // `| 0`: an index is an int32, so that the compiler need not look for an overflow.
+  for (; at < fours; at = (at + 8) | 0) {
+    const b = (at + 2) | 0;
+    const c = (at + 4) | 0;
+    const d = (at + 6) | 0;
+    let used = (words[at]! | words[b]! | words[c]! | words[d]!) & usedLo;
+    if (usedHi !== 0) {
+      const low = words[(at + 1) | 0]! | words[(at + 3) | 0]!;
+      used |= (low | words[(at + 5) | 0]! | words[(at + 7) | 0]!) & usedHi;
+    }
+    if (used !== 0) break;
+    words[(at + 1) | 0] = hi;
     words[at] = lo;
-    words[at + 3] = hi;
-    words[at + 2] = (lo + step) | 0;
-    words[at + 5] = hi;
-    words[at + 4] = (lo + 2 * step) | 0;
-    words[at + 7] = hi;
-    words[at + 6] = (lo + 3 * step) | 0;
+    words[(at + 3) | 0] = hi;
+    words[b] = (lo + step) | 0;
+    words[(at + 5) | 0] = hi;
+    words[c] = (lo + 2 * step) | 0;
+    words[(at + 7) | 0] = hi;
+    words[d] = (lo + 3 * step) | 0;
     lo = (lo + 4 * step) | 0;
   }
   const end = start + (count << 1);

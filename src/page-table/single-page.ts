@@ -28,11 +28,16 @@ const tableOf = (table: PageTable, vfn: number, target: number): number => {
   let tableBits = (table.format.tableValue + level * tableStep) | 0;
   let pfn = rootPfn | 0;
   if (pfn !== rootPfn) return -1;
+  let { words, firstPfn, frames } = memory.bankOf(pfn);
   for (; level > target; level = (level - 1) | 0) {
-    const { words, firstPfn } = memory.bankOf(pfn);
-    if (words.length === 0) return -1;
+    let frame = pfn - firstPfn;
+    if (frame < 0 || frame >= frames) {
+      ({ words, firstPfn, frames } = memory.bankOf(pfn));
+      frame = pfn - firstPfn;
+    }
     const index = level > 3 ? 0 : (vfn >>> (INDEX_LG2 * level)) & SLOT_MASK;
-    const word = ((pfn - firstPfn) << WORDS_LG2) | (index << 1);
+    const word = (frame << WORDS_LG2) | (index << 1);
+    if (word >= words.length) return -1;
     const lo = words[word]!;
     const hi = words[word | 1]!;
     if ((lo & tableMask) !== tableBits || ((lo & usedLo) | (hi & usedHi)) === 0) return -1;

@@ -6,10 +6,13 @@ const KEY = 0;
 const PASID = 1;
 /** Offset of the IOTLB tag of a device and PASID. */
 export const TAG = 2;
-/** Offset of what is or-ed into `access`: the privilege of requests without a PASID. */
-export const EXTRA_ACCESS = 3;
-/** Offset of the access bits that the target refuses whatever its tables say. */
-export const REFUSED_ACCESS = 4;
+/**
+ * Offset of what becomes of `access`: in bits 7:0 what is or-ed into it, the
+ * privilege of requests without a PASID; in bits 15:8 what the target refuses
+ * whatever its tables say.
+ */
+export const ACCESS = 3;
+export const REFUSED_SHIFT = 8;
 /** Offset of the tag of the second stage below, where nested. */
 export const SECOND_TAG = 5;
 /** Offset of FPD: 1 when an entry on the way has it. */
@@ -69,10 +72,9 @@ export class Bindings {
     words[at | KEY] = source | this.#generation;
     words[at | PASID] = pasid;
     words[at | TAG] = binding.tag;
-    words[at | EXTRA_ACCESS] = binding.extraAccess;
+    words[at | ACCESS] = binding.extraAccess | (binding.refusedAccess << REFUSED_SHIFT);
     words[at | SECOND_TAG] = binding.secondTag;
     words[at | FPD] = binding.fpd ? 1 : 0;
-    words[at | REFUSED_ACCESS] = binding.refusedAccess;
     this.#targets[at >> LINE_LG2] = target;
     return at;
   }

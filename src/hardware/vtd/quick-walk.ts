@@ -272,24 +272,28 @@ export class QuickWalk {
     must: number,
     dirty: number,
   ): boolean {
-    const { tableHi, tableLo, disable } = checks;
+    const { tableHi, tableLo, disable, all } = checks;
     const { memory, counters } = this.#parts;
     const known = structures.find(tag, hi, lo);
     const start = known < 0 ? (levels - 1) | 0 : structures.levelOf(known);
-    let pfn = topPfn;
-    let rights = checks.all;
+    let pfn = topPfn | 0;
+    let rights = all;
     if (known >= 0) {
       const { words } = structures;
       rights = words[known | RIGHTS]!;
-      if ((words[known | OUT_HI]! & FAR) !== 0 || (must & checks.all & ~rights) !== 0) return false;
+      if ((words[known | OUT_HI]! & FAR) !== 0 || (must & all & ~rights) !== 0) return false;
       pfn = (words[known | OUT_HI]! << 20) | (words[known | OUT_LO]! >>> 12);
     } else if (topPfn > FARTHEST) return false;
     let above = 0;
     let aboveRights = 0;
+    let { words, firstPfn, frames } = memory.bankOf(pfn);
     for (let level = start; ; level = (level - 1) | 0) {
-      const bank = memory.bankOf(pfn);
-      const { words } = bank;
-      const at = ((pfn - bank.firstPfn) << WORDS_LG2) | (tableIndex(level, hi, lo) << 1);
+      let frame = pfn - firstPfn;
+      if (frame < 0 || frame >= frames) {
+        ({ words, firstPfn, frames } = memory.bankOf(pfn));
+        frame = pfn - firstPfn;
+      }
+      const at = (frame << WORDS_LG2) | (tableIndex(level, hi, lo) << 1);
       if (at >>> 0 >= words.length) return false;
       const entryLo = words[at]!;
       const entryHi = words[at | 1]!;

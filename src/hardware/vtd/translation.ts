@@ -10,7 +10,7 @@ import {
   UNTRANSLATED,
   WRITE,
 } from "../pci/dma-request.ts";
-import { type Bindings, EXTRA_ACCESS, FPD, REFUSED_ACCESS, SECOND_TAG, TAG } from "./bindings.ts";
+import { ACCESS, type Bindings, FPD, REFUSED_SHIFT, SECOND_TAG, TAG } from "./bindings.ts";
 import type { CacheSizes } from "./cache-sizes.ts";
 import { DeviceTables } from "./device-tables.ts";
 import { inInterruptRange } from "./entry-checks.ts";
@@ -166,7 +166,7 @@ export class Translation {
     request.fault = undefined;
     const { words } = this.#bindings;
     const target = this.#bindings.targetOf(binding);
-    const access = this.#known(request.access) | words[binding + EXTRA_ACCESS]!;
+    const access = this.#known(request.access) | (words[binding + ACCESS]! & 0xff);
     const tag = words[binding + TAG]!;
     const secondTag = words[binding + SECOND_TAG]!;
     if (!cached && this.#quick.walk(request, target, access, tag, secondTag)) return true;
@@ -209,7 +209,7 @@ export class Translation {
     const tag = words[binding + TAG]!;
     // Whoever had the same space before may have left the answer.
     if (
-      (access & words[binding + REFUSED_ACCESS]!) === 0 &&
+      (access & (words[binding + ACCESS]! >> REFUSED_SHIFT)) === 0 &&
       this.#answerFromCache(request, access, tag)
     ) {
       return 0;

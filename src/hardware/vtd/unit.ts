@@ -10,7 +10,7 @@ import {
   UNTRANSLATED,
   WRITE,
 } from "../pci/dma-request.ts";
-import { Bindings, EXTRA_ACCESS, REFUSED_ACCESS, TAG } from "./bindings.ts";
+import { ACCESS, Bindings, REFUSED_SHIFT, TAG } from "./bindings.ts";
 import { type CacheSizes, cacheSizes } from "./cache-sizes.ts";
 import type { Capabilities } from "./capabilities.ts";
 import { Counters } from "./counters.ts";
@@ -132,16 +132,15 @@ export class TranslationUnit implements Translator {
       return request.fault === undefined;
     }
     const { words } = bindings;
-    const access = request.access | words[binding | EXTRA_ACCESS]!;
+    const rules = words[binding | ACCESS]!;
+    const access = request.access | (rules & 0xff);
     const iotlb = this.#iotlb;
     const cached = iotlb.find(words[binding | TAG]!, hi, lo);
     if (cached >= 0) {
-      const need = neededRights(access);
+      // No rights have the bits that the target refuses.
+      const need = neededRights(access) | (access & (rules >> REFUSED_SHIFT));
       const page = iotlb.words;
-      if (
-        (page[cached | RIGHTS]! & need) === need &&
-        (access & words[binding | REFUSED_ACCESS]!) === 0
-      ) {
+      if ((page[cached | RIGHTS]! & need) === need) {
         request.outHi = page[cached | OUT_HI]!;
         request.outLo = iotlb.outLow(cached, lo);
         request.pageLg2 = page[cached | PAGE_LG2]!;
