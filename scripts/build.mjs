@@ -7,11 +7,12 @@ import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { ensureInstalled, ROOT } from "./install.mjs";
 
-/** Never bundled: Node's own modules and the packages of `dependencies`. */
-const EXTERNAL = [
-  /^node:/,
-  ...Object.keys(JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")).dependencies ?? {}),
-];
+const { dependencies = {}, optionalDependencies = {} } = JSON.parse(
+  readFileSync(join(ROOT, "package.json"), "utf8"),
+);
+
+/** Never bundled: Node's own modules and the packages that are installed. */
+const EXTERNAL = [/^node:/, ...Object.keys({ ...dependencies, ...optionalDependencies })];
 
 /** @param {string} path */
 const isTest = (path) => path.endsWith(".test.ts");

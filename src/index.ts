@@ -20,5 +20,6 @@ export * as vtd from "./hardware/vtd/index.ts";
 export * as machine from "./machine/index.ts";
 export * as memory from "./memory/index.ts";
 export * as pageTable from "./page-table/index.ts";
+export * as pc from "./pc/index.ts";
 export * as struct from "./struct/index.ts";
 export * as trace from "./trace/index.ts";

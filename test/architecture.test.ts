@@ -15,9 +15,11 @@ import {
 const SOURCES = filesBelow("src").filter(({ path }) => path.endsWith(".ts"));
 const CODE = SOURCES.filter((file) => !isTestCode(file));
 
-const PACKAGES: readonly string[] = Object.keys(
-  JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")).dependencies ?? {},
+const { dependencies = {}, optionalDependencies = {} } = JSON.parse(
+  readFileSync(join(ROOT, "package.json"), "utf8"),
 );
+const PACKAGES: readonly string[] = Object.keys(dependencies);
+const OPTIONAL: readonly string[] = Object.keys(optionalDependencies);
 
 const isNode = (specifier: string): boolean =>
   specifier.startsWith("node:") || builtinModules.includes(specifier);
@@ -46,6 +48,9 @@ const packageProblem = (room: string | undefined, specifier: string): string | u
     return isNodeRoom(room) ? undefined : `only ${NODE_ROOMS.join(", ")} may use Node`;
   }
   const name = specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/");
+  if (OPTIONAL.includes(name)) {
+    return isNodeRoom(room) ? undefined : `${name} is optional: whoever has it hands it in`;
+  }
   return PACKAGES.includes(name) ? undefined : `${name} is not among the dependencies`;
 };
 
@@ -84,6 +89,8 @@ describe("imports", () => {
     ["machine/a.ts", `import { readFileSync } from "node:fs";`, "only devfs, studio, cli"],
     ["machine/a.ts", `import { readFileSync } from "fs";`, "only devfs, studio, cli"],
     ["cli/a.ts", `import x from "left-pad";`, "left-pad is not among the dependencies"],
+    ["pc/a.ts", `import { V86 } from "v86";`, "v86 is optional"],
+    ["pc/a.ts", `import { x } from "../machine/b.ts";`, "machine is above pc"],
     ["index.ts", `export * from "./cli/a.ts";`, "cli needs Node"],
     ["index.ts", `export * from "./other/a.ts";`, "is in no room"],
     ["hardware/vtd/spec/a.ts", `import { x } from "../unit.ts";`, "spec/ holds layout only"],
@@ -99,6 +106,7 @@ describe("imports", () => {
 
   it.each([
     ["cli/a.ts", `import { readFileSync } from "node:fs";`],
+    ["cli/a.ts", `const v86 = await import("v86");`],
     ["hardware/vtd/spec/a.ts", `import { x } from "./b.ts";`],
     ["hardware/vtd/spec/a.ts", `import { x } from "../../../struct/layout.ts";`],
     ["hardware/devices/a.ts", `import { x } from "../pci/dma-request.ts";`],

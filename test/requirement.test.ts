@@ -5,6 +5,7 @@ const probe = (present: boolean) => ({ what: "a thing", present: () => present }
 const probes = (present: boolean) => ({
   gcc: probe(present),
   qemu: probe(present),
+  v86: probe(present),
   guest: probe(present),
   fuse: probe(present),
   root: probe(present),
@@ -25,7 +26,7 @@ describe("SOFTIOMMU_REQUIRE", () => {
   });
 
   it("probes the machine without an error", () => {
-    const allowed = ["gcc", "qemu", "guest", "fuse", "root"] as const;
+    const allowed = ["gcc", "qemu", "v86", "guest", "fuse", "root"] as const;
     const required = parseRequired(process.env["SOFTIOMMU_REQUIRE"] ?? "");
     for (const name of allowed.filter((each) => !required.has(each))) {
       expect(typeof lacks(name)).toBe("boolean");

@@ -1,8 +1,12 @@
 import { spawnSync } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
+import { createRequire } from "node:module";
+import { findQemu } from "../conformance/qemu/provision.ts";
+import { isKnownVersion } from "../conformance/qemu/rig.ts";
+import { guestVersions } from "./guest.ts";
 
 /** What some tests need and not every machine has. */
-export type Requirement = "gcc" | "qemu" | "guest" | "fuse" | "root";
+export type Requirement = "gcc" | "qemu" | "v86" | "guest" | "fuse" | "root";
 
 const runs = (command: string, ...args: readonly string[]): boolean =>
   spawnSync(command, args, { stdio: "ignore" }).status === 0;
@@ -10,6 +14,15 @@ const runs = (command: string, ...args: readonly string[]): boolean =>
 const opensForWriting = (path: string): boolean => {
   try {
     closeSync(openSync(path, "r+"));
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+const resolves = (name: string): boolean => {
+  try {
+    createRequire(import.meta.url).resolve(name);
     return true;
   } catch {
     return false;
@@ -24,10 +37,17 @@ interface Probe {
 
 const PROBES: { readonly [R in Requirement]: Probe } = {
   gcc: { what: "a C compiler called gcc", present: () => runs("gcc", "--version") },
-  qemu: { what: "qemu-system-x86_64", present: () => runs("qemu-system-x86_64", "--version") },
+  qemu: {
+    what: "a QEMU whose deviations are known: npm run conformance:qemu makes a folder with one",
+    present: () => {
+      const found = findQemu();
+      return found.ok && isKnownVersion(found.qemu);
+    },
+  },
+  v86: { what: "the npm package v86", present: () => resolves("v86") },
   guest: {
-    what: "a guest kernel, in the folder that SOFTIOMMU_GUEST names",
-    present: () => process.env["SOFTIOMMU_GUEST"] !== undefined,
+    what: "a guest kernel: npm run guest:build makes one",
+    present: () => resolves("v86") && guestVersions().length > 0,
   },
   fuse: {
     what: "/dev/fuse, opened for reading and writing, and a mount namespace of our own",

@@ -1,0 +1,13 @@
+export { RestoreError, SaveRefusedError } from "../struct/saved-state.ts";
+export { dmarTable, type UnitDescription } from "./acpi/tables.ts";
+export { type BootImage, KernelError } from "./direct-boot.ts";
+export * from "./events.ts";
+export { V86Error } from "./hooks.ts";
+export type { V86Program } from "./load-emulator.ts";
+export { PC_INTERRUPT } from "./local-apic.ts";
+export * from "./options.ts";
+export * from "./pc.ts";
+export * from "./profiles.ts";
+export type { SerialPort } from "./serial-port.ts";
+export type { DeviceState } from "./snapshot.ts";
+export { V86_VERSION, type V86Module } from "./v86.ts";
