@@ -11,6 +11,7 @@ import {
   mixedWalkJob,
   walkJob,
 } from "./translate-jobs.ts";
+import { queueJob, registerJob } from "./unit-jobs.ts";
 
 /** What is to be reached: `realistic` is the bar, `extreme` the aim. */
 export interface Target {
@@ -323,7 +324,26 @@ const MAPS = FORMATS.flatMap((format, number) =>
   ),
 );
 
-export const CASES: readonly Case[] = [...HITS, ...OTHER_HITS, ...INVALIDATIONS, ...WALKS, ...MAPS];
+/** No C program has registers and a queue: there is nothing to compare these with. */
+const UNIT: readonly Case[] = [
+  ["queue-page", "invalidate a page through the queue", () => queueJob("page")],
+  ["queue-pasid-page", "invalidate a page of a PASID through it", () => queueJob("pasid-page")],
+  ["queue-wait", "wait with a status write", () => queueJob("wait")],
+  ["queue-page-and-wait", "page and wait in turn, rung in pairs", () => queueJob("page-and-wait")],
+  ["register-read-32", "read a register, 32 bits", () => registerJob("read-32")],
+  ["register-read-64", "read a register, 64 bits", () => registerJob("read-64")],
+  ["register-write-32", "write a register, 32 bits", () => registerJob("write-32")],
+  ["register-write-64", "write a register, 64 bits", () => registerJob("write-64")],
+].map(([name, title, createJob]) => ({ name, title, createJob, anchors: [] }) as Case);
+
+export const CASES: readonly Case[] = [
+  ...HITS,
+  ...OTHER_HITS,
+  ...INVALIDATIONS,
+  ...WALKS,
+  ...MAPS,
+  ...UNIT,
+];
 
 export const COMPARISONS: readonly Comparison[] = [
   {

@@ -27,4 +27,22 @@ describe("counts of a translation", () => {
     expect(touches["caches of 256"].hit).toBeGreaterThan(0);
     expect(touches["caches of 256"].invalidatePage).toBeGreaterThan(0);
   });
+
+  test("a descriptor is read once, in one piece; only a wait writes; registers touch no memory", () => {
+    const { descriptors, registers } = counts.unit;
+    const none = { reads: 0, readBytes: 0, writes: 0, writtenBytes: 0 };
+    expect(descriptors["IOTLB page, 128 bits"]).toEqual({ ...none, reads: 1, readBytes: 16 });
+    expect(descriptors["PASID-based IOTLB page, 256 bits"]).toEqual({
+      ...none,
+      reads: 1,
+      readBytes: 32,
+    });
+    expect(descriptors["wait with a status, 128 bits"]).toEqual({
+      reads: 1,
+      readBytes: 16,
+      writes: 1,
+      writtenBytes: 4,
+    });
+    for (const touches of Object.values(registers)) expect(touches).toEqual(none);
+  });
 });

@@ -8,6 +8,7 @@ import {
 import { countArrays } from "./counting-arrays.ts";
 import { createMachine, type MachineOptions, SOURCE } from "./machine.ts";
 import { FIRST_VFN } from "./stream.ts";
+import { countUnit } from "./unit-jobs.ts";
 
 const FRAMES = 64;
 
@@ -130,4 +131,5 @@ export const countAll = () => ({
     "caches of 4096": touchesOf(12),
     "caches of 65536": touchesOf(16),
   },
+  unit: countUnit(),
 });

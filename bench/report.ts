@@ -35,6 +35,12 @@ const verdictOf = (target: Target | undefined, ns: number, ratio: number | undef
 
 const rowsOf = ({ case: test, ns, reads, anchors }: Measurement): Row[] => {
   const { name, title } = test;
+  if (test.anchors.length === 0) {
+    const { target } = test;
+    const verdict = verdictOf(target, ns, undefined);
+    const none = { otherNs: undefined, ratio: undefined, reads: undefined };
+    return [{ name, title, against: "nothing comparable", ns, ...none, target, verdict }];
+  }
   const rows = test.anchors.map((anchor, i): Row => {
     const otherNs = anchors[i];
     const ratio = otherNs === undefined ? undefined : ns / otherNs;

@@ -1,5 +1,6 @@
 import type { VtdFault } from "../../hardware/vtd/fault.ts";
 import { legacyCode } from "../../hardware/vtd/legacy-codes.ts";
+import { QEMU_PROFILES, type QemuProfile } from "../../hardware/vtd/qemu-profiles.ts";
 
 /** One way in which a recorder is known not to be as the specification says. */
 export interface RecorderFact {
@@ -9,6 +10,7 @@ export interface RecorderFact {
   readonly codes?: (fault: VtdFault) => number | undefined;
   /** FRCD.PP and PV of a request without a PASID. */
   readonly noPasid?: (
+    fault: VtdFault,
     scalable: boolean,
   ) => { readonly pp: bigint; readonly pv: bigint } | undefined;
 }
@@ -21,24 +23,19 @@ export interface Recorder {
   readonly facts: readonly RecorderFact[];
 }
 
-const table =
-  (codes: ReadonlyMap<number, number>) =>
-  ({ code }: VtdFault): number | undefined =>
-    codes.get(code);
-
-const LEGACY_STRUCTURES: RecorderFact = {
-  text: "root and context faults of scalable mode have the codes of legacy mode",
-  codes: table(
-    new Map([
-      [0x38, 0x08],
-      [0x39, 0x01],
-      [0x3a, 0x0a],
-      [0x40, 0x09],
-      [0x41, 0x02],
-      [0x42, 0x0b],
-      [0x43, 0x03],
-    ]),
-  ),
+/** The profile's reasons from `first` to `last`, as a fact when there are any. */
+const reasonsFact = (
+  { scalable }: QemuProfile,
+  first: number,
+  last: number,
+  text: string,
+): RecorderFact[] => {
+  const reasons = scalable.reasons ?? {};
+  if (!Object.keys(reasons).some((code) => Number(code) >= first && Number(code) <= last))
+    return [];
+  return [
+    { text, codes: ({ code }) => (code >= first && code <= last ? reasons[code] : undefined) },
+  ];
 };
 
 const LEGACY_SECOND_STAGE: RecorderFact = {
@@ -48,29 +45,41 @@ const LEGACY_SECOND_STAGE: RecorderFact = {
     stage === 2 && code >= 0x78 && code !== 0x87 ? legacyCode(code, access.write) : undefined,
 };
 
-const ONE_PASID_CODE: RecorderFact = {
-  text: "every fault of the PASID structures has the code 0x58",
-  codes: ({ code }) => (code >= 0x50 && code <= 0x5b && code !== 0x58 ? 0x58 : undefined),
+const withoutPasid = ({ legacy, scalable }: QemuProfile): RecorderFact[] => {
+  const [inLegacy, inScalable] = [legacy.recordedWithoutPasid, scalable.recordedWithoutPasid];
+  if (inLegacy === undefined || inScalable === undefined) return [];
+  return [
+    {
+      text: `a request without a PASID is recorded with PV=0x${inLegacy.pv.toString(16)} in legacy mode, with PP=${Number(inScalable.pp)} in scalable mode`,
+      noPasid: ({ stage }, isScalable) => {
+        // Before page tables are reached nothing is known of PASIDs.
+        if (stage === 0) return undefined;
+        const { pp, pv } = isScalable ? inScalable : inLegacy;
+        return { pp: pp ? 1n : 0n, pv: BigInt(pv) };
+      },
+    },
+  ];
 };
 
-const NO_PASID_7: RecorderFact = {
-  text: "a request without a PASID is recorded with PV=0xffff in legacy mode, with PP=1 in scalable mode",
-  noPasid: (scalable) => (scalable ? { pp: 1n, pv: 0n } : { pp: 0n, pv: 0xffffn }),
-};
+/** What of a profile a recording shows. */
+const recorderFrom = (profile: QemuProfile): Recorder => ({
+  name: profile.name,
+  versions: profile.versions,
+  facts: [
+    ...reasonsFact(
+      profile,
+      0x38,
+      0x43,
+      "root and context faults of scalable mode have the codes of legacy mode",
+    ),
+    ...(profile.scalable.legacySecondStageReasons === true ? [LEGACY_SECOND_STAGE] : []),
+    ...reasonsFact(profile, 0x50, 0x5b, "every fault of the PASID structures has the code 0x58"),
+    ...withoutPasid(profile),
+  ],
+});
 
 /** Every recorder that is known. */
-export const RECORDERS: readonly Recorder[] = [
-  {
-    name: "QEMU 7.2",
-    versions: /^7\./,
-    facts: [LEGACY_STRUCTURES, LEGACY_SECOND_STAGE, ONE_PASID_CODE, NO_PASID_7],
-  },
-  {
-    name: "QEMU 11.1",
-    versions: /^(10|11)\./,
-    facts: [LEGACY_STRUCTURES, LEGACY_SECOND_STAGE],
-  },
-];
+export const RECORDERS: readonly Recorder[] = QEMU_PROFILES.map(recorderFrom);
 
 /** The recorder of that version; `undefined` for one that nothing is known about. */
 export const recorderOf = (version: string | undefined): Recorder | undefined =>
@@ -94,15 +103,10 @@ export const recordedPasid = (
   fault: VtdFault,
   scalable: boolean,
 ): { readonly pp: bigint; readonly pv: bigint; readonly fact: RecorderFact } | undefined => {
-  // Before the context entry is found nothing is known of PASIDs.
-  if (fault.pasid !== undefined || BEFORE_CONTEXT.has(fault.code)) return undefined;
+  if (fault.pasid !== undefined) return undefined;
   for (const fact of recorder?.facts ?? []) {
-    const values = fact.noPasid?.(scalable);
+    const values = fact.noPasid?.(fault, scalable);
     if (values !== undefined) return { ...values, fact };
   }
   return undefined;
 };
-
-const BEFORE_CONTEXT: ReadonlySet<number> = new Set([
-  0x01, 0x02, 0x08, 0x09, 0x0a, 0x0b, 0x38, 0x39, 0x3a, 0x40, 0x41, 0x42,
-]);

@@ -2,6 +2,7 @@ import { highHalf, lowHalf } from "../../bits/halves.ts";
 import { decodeCompatibleMessage, type Interrupt } from "../../hardware/interrupt/message.ts";
 import { DmaRequest, READ, WRITE } from "../../hardware/pci/dma-request.ts";
 import { type Capabilities, createCapabilities } from "../../hardware/vtd/capabilities.ts";
+import { capabilityProblem } from "../../hardware/vtd/capability-problem.ts";
 import { DESCRIPTOR_FETCHED, WAIT_COMPLETED } from "../../hardware/vtd/events.ts";
 import type { VtdFault } from "../../hardware/vtd/fault.ts";
 import { REGISTER_WINDOW, type RegisterWidth } from "../../hardware/vtd/register-file.ts";
@@ -31,11 +32,15 @@ export interface WaitStatus {
   readonly data: number;
 }
 
-/** Registers must lie in the window, wherever CAP and ECAP put them. */
-const checkPlaces = ({ name, registers }: VtdCapture): void => {
+/** Registers must lie in the window, wherever CAP and ECAP put them, and be those of a unit. */
+const checkPlaces = ({ name, registers }: VtdCapture, capabilities: Capabilities): void => {
   const { offset, count } = faultRecordsOf(registers.cap);
   const iotlb = Number(ECAP.decode([registers.ecap]).IRO) * 16;
-  if (count > 0 && offset + count * 16 <= REGISTER_WINDOW && iotlb + 16 <= REGISTER_WINDOW) return;
+  if (count > 0 && offset + count * 16 <= REGISTER_WINDOW && iotlb + 16 <= REGISTER_WINDOW) {
+    const found = capabilityProblem(capabilities);
+    if (found === undefined) return;
+    throw new CaptureError({ file: name, expected: "CAP and ECAP of a unit", found });
+  }
   throw new CaptureError({
     file: name,
     expected: "CAP and ECAP that place their registers in the first 4096 bytes",
@@ -62,12 +67,12 @@ export class ReplayedUnit {
 
   /** @param first the first moment: what the unit can do, and where RAM is */
   constructor(first: VtdCapture) {
-    checkPlaces(first);
     this.#file = first.name;
     this.memory = emptyMemory(first.ram);
     // The registers do not say this; QEMU's units do it.
     const { cap, ecap } = first.registers;
     this.capabilities = createCapabilities({ cap, ecap, unsnoopedUpdates: true });
+    checkPlaces(first, this.capabilities);
     const trace = new TraceChannel();
     trace.listen("vtd.*", (event) => this.#note(event));
     const interrupts = { deliver: (interrupt: Interrupt) => void this.messages.push(interrupt) };

@@ -345,4 +345,19 @@ describe("translations", () => {
     rig.start("requestPage", { address: PAGE, pasid: 5, flags: { group: 3, last: 1 } });
     expect([answer(3, 0), rig.status()]).toEqual([true, "ok"]);
   });
+
+  test("DEV-PRI-02: a Stop Marker is done at once, and needs a PASID", () => {
+    const rig = machine();
+    const sent: unknown[] = [];
+    const { requestPage } = rig.unit;
+    rig.unit.requestPage = (request) => {
+      sent.push(request);
+      return requestPage.call(rig.unit, request);
+    };
+    expect(rig.run("stopMarker", { pasid: 5, address: PAGE, flags: { group: 9 } })).toBe("ok");
+    expect(sent).toMatchObject([{ pasid: 5, address: 0n, read: false, write: false, last: true }]);
+    expect([rig.run("stopMarker"), sent.length]).toEqual(["f0", 1]);
+    rig.engine.function.config.writeField(PAGE_REQUEST_CAPABILITY.layout, "pageRequestEnable", 0);
+    expect(rig.run("stopMarker", { pasid: 5 })).not.toBe("ok");
+  });
 });

@@ -1,3 +1,4 @@
+import { RestoreError, type SavedWords, SaveRefusedError } from "../../struct/saved-state.ts";
 import {
   ATS_CAPABILITY,
   type AtsInvalidation,
@@ -45,6 +46,16 @@ export const engineDeclaration = (
   pasid: { width: 20, execute: true, privileged: true },
 });
 
+/** What `DmaEngine.save` gives: plain data. */
+export interface EngineState {
+  readonly schema: "softiommu/dma-engine-state@1";
+  readonly page: SavedWords;
+  /** Whether a command waits for a step. */
+  readonly waits: boolean;
+  /** Group of the page request whose answer ends the command. */
+  readonly awaited: number | null;
+}
+
 /** The engine as plain data. */
 export interface EngineInspection {
   readonly schema: "softiommu/dma-engine@1";
@@ -81,6 +92,7 @@ export class DmaEngine implements MmioTarget, AtsTarget {
     [spec.OPERATIONS.translate, () => this.#translate()],
     [spec.OPERATIONS.requestPage, () => this.#requestPage()],
     [spec.OPERATIONS.release, () => this.#release()],
+    [spec.OPERATIONS.stopMarker, () => this.#stopMarker()],
   ]);
   /** The command that waits for a step. */
   #waits = false;
@@ -281,6 +293,22 @@ export class DmaEngine implements MmioTarget, AtsTarget {
     this.#end(result.fault.code);
   }
 
+  #stopMarker(): void {
+    const { pasid } = this.#request(READ);
+    if (pasid === NO_PASID) return this.#end(spec.ENGINE_FAULTS.command);
+    const result = this.port.requestPage({
+      address: 0n,
+      pasid,
+      read: false,
+      write: false,
+      execute: false,
+      privileged: false,
+      group: 0,
+      last: true,
+    });
+    this.#end(result.ok ? 0 : result.fault.code);
+  }
+
   #release(): void {
     const held = this.#held;
     this.#held = undefined;
@@ -305,6 +333,35 @@ export class DmaEngine implements MmioTarget, AtsTarget {
     if (this.#awaited !== group) return;
     this.#awaited = undefined;
     this.#end(code === PAGE_RESPONSE_SUCCESS ? 0 : code);
+  }
+
+  /**
+   * Everything that software could notice, as plain data; cached translations
+   * are left out, which the engine may drop at any time.
+   *
+   * @throws SaveRefusedError while it holds a transfer, or owes an answer to an invalidation
+   */
+  save(): EngineState {
+    const { address } = this.function;
+    if (this.#held !== undefined) throw new SaveRefusedError(`${address} holds a transfer`);
+    if (this.tlb.owed > 0) throw new SaveRefusedError(`${address} owes answers to invalidations`);
+    return {
+      schema: "softiommu/dma-engine-state@1",
+      page: this.#page.save(),
+      waits: this.#waits,
+      awaited: this.#awaited ?? null,
+    };
+  }
+
+  /** Puts everything back to what `save` saw. */
+  restore(state: EngineState): void {
+    if (state.schema !== "softiommu/dma-engine-state@1") {
+      throw new RestoreError(`${String(state.schema)} is not a state of a DMA engine`);
+    }
+    this.#reset();
+    this.#page.restore(state.page);
+    this.#waits = state.waits;
+    this.#awaited = state.awaited ?? undefined;
   }
 
   /** The engine's state as plain data. */

@@ -1,4 +1,5 @@
 import type { Field, Layout } from "../../struct/layout.ts";
+import { restoreWords, type SavedWords, saveWords } from "../../struct/saved-state.ts";
 
 /** A register's place and its value after reset. */
 export interface RegisterPlace {
@@ -54,6 +55,16 @@ export class RegisterPage {
       if (layout.bytes === 4) this.#bytes.setUint32(offset, Number(reset), true);
       else this.#bytes.setBigUint64(offset, reset, true);
     }
+  }
+
+  /** Registers and bytes, as they are. */
+  save(): SavedWords {
+    return saveWords(new Uint8Array(this.#bytes.buffer));
+  }
+
+  /** Puts registers and bytes back. */
+  restore(words: SavedWords): void {
+    restoreWords(new Uint8Array(this.#bytes.buffer), words);
   }
 
   /** Reads `width` bytes. */

@@ -1,5 +1,6 @@
 import { LAST_ADDRESS } from "../../bits/address.ts";
 import { alignDown, lowMask, trailingZeros } from "../../bits/log2.ts";
+import { NO_PASID } from "./dma-request.ts";
 
 /** A naturally aligned range of addresses, as ATS names it. */
 export interface AtsRange {
@@ -78,6 +79,15 @@ export interface PageRequest {
   /** Whether it is the last one of its group, so that a response is due. */
   readonly last: boolean;
 }
+
+/**
+ * Whether a page request is a Stop Marker: one with a PASID that asks neither to
+ * read nor to write, and has the last-request bit. It says that the requests
+ * before it were the last ones with the PASID, and nobody answers it (PCIe 6.3
+ * §10.4.1.2).
+ */
+export const isStopMarker = ({ pasid, read, write, last }: Omit<PageRequest, "source">): boolean =>
+  pasid !== NO_PASID && !read && !write && last;
 
 /** What became of a page request: software has it, the unit answered it itself, or it was refused. */
 export type PageRequestOutcome = "queued" | "overflow" | "refused";

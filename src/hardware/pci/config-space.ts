@@ -1,4 +1,5 @@
 import type { Field, Layout } from "../../struct/layout.ts";
+import { restoreWords, type SavedWords, saveWords } from "../../struct/saved-state.ts";
 import type { PciCapability } from "./spec/capabilities.ts";
 
 /** Size in bytes of a PCI Express function's configuration space. */
@@ -205,6 +206,16 @@ export class ConfigSpace {
     // Writing back a status bit that is set would clear it.
     for (let i = 0; i < 4; i++) kept &= ~(this.#clearable[offset + i]! << (i * 8));
     this.write(offset, 4, ((kept & ~dmask) | ((value << dshift) & dmask)) >>> 0);
+  }
+
+  /** Every register, as it is. */
+  save(): SavedWords {
+    return saveWords(this.#bytes);
+  }
+
+  /** Puts every register back, unheard by `onWrite`. */
+  restore(words: SavedWords): void {
+    restoreWords(this.#bytes, words);
   }
 
   /** A copy of the space as it is. */

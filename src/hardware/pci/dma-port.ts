@@ -10,7 +10,7 @@ import {
 import { hex } from "../../bits/hex.ts";
 import type { PhysicalMemory } from "../../memory/physical-memory.ts";
 import { defineEvent, type EventType, type TraceChannel } from "../../trace/channel.ts";
-import type { PageRequest, PageRequestOutcome } from "./ats.ts";
+import { isStopMarker, type PageRequest, type PageRequestOutcome } from "./ats.ts";
 import {
   type DmaFault,
   DmaRequest,
@@ -329,7 +329,8 @@ export class DmaPort {
     const hi = highHalf(request.address);
     const lo = lowHalf(request.address) & ~0xfff;
     this.#fill(hi, lo, PAGE_SIZE, access, pasid, UNTRANSLATED);
-    const stopped = pageRequests.refusal();
+    const isMarker = isStopMarker(request);
+    const stopped = pageRequests.refusal(isMarker);
     const fault =
       refusalOf(route, this.#request) ??
       (stopped === undefined ? undefined : this.#refusal(stopped, "may send no page request"));
@@ -341,7 +342,7 @@ export class DmaPort {
         fault: this.#refusal("no-page-request-service", "asks nobody for a page"),
       };
     }
-    pageRequests.sent(request);
+    if (!isMarker) pageRequests.sent(request);
     const { source } = route;
     return { ok: true, outcome: translator.requestPage({ ...request, source }) };
   }

@@ -142,4 +142,20 @@ describe("page requests", () => {
     device.reset();
     expect([device.pageRequests.outstanding, stopped()]).toEqual([0, 1]);
   });
+
+  test("PCI-PRI-07: Stop Markers are never outstanding", () => {
+    const { config, device, ask, requests } = service();
+    const marker = { pasid: 5, read: false, write: false, last: true };
+    for (let group = 0; group < 3; group++) ask({ group });
+    expect([ask(), ask(marker), ask(marker)]).toEqual(["page-requests-exhausted", "ok", "ok"]);
+    expect([requests.length, device.pageRequests.outstanding]).toEqual([5, 3]);
+    // Without a PASID, or asking for something, it is none.
+    const exhausted = "page-requests-exhausted";
+    expect([ask({ ...marker, pasid: NO_PASID }), ask({ ...marker, last: false })]).toEqual([
+      exhausted,
+      exhausted,
+    ]);
+    config.writeField(layout, "pageRequestEnable", 0);
+    expect(ask(marker)).toBe("page-requests-disabled");
+  });
 });

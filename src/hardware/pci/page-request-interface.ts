@@ -28,11 +28,16 @@ export class PageRequestInterface {
     return [...this.#groups.values()].reduce((sum, count) => sum + count, 0);
   }
 
-  /** Why no request may be sent now; `undefined` when one may (§10.5.2.2, §10.5.2.5). */
-  refusal(): PciFaultReason | undefined {
+  /**
+   * Why no request may be sent now; `undefined` when one may (§10.5.2.2, §10.5.2.5).
+   *
+   * @param isMarker whether it is a Stop Marker, which is never outstanding (§10.4.1.2)
+   */
+  refusal(isMarker = false): PciFaultReason | undefined {
     const config = this.#config;
     if (!config.has(layout, "pageRequestEnable")) return "page-requests-disabled";
     if (config.has(layout, "responseFailure")) return "page-requests-failed";
+    if (isMarker) return undefined;
     const allowed = Math.min(config.get(layout, "allocation"), config.get(layout, "capacity"));
     return this.outstanding < allowed ? undefined : "page-requests-exhausted";
   }
@@ -71,6 +76,16 @@ export class PageRequestInterface {
     const resets = index >= 0 && index < width && ((value >>> (index * 8)) & RESET_BIT) !== 0;
     if (resets && !this.#config.has(layout, "pageRequestEnable")) this.#groups.clear();
     this.#follow();
+  }
+
+  /** Which requests wait for an answer: groups and how many there are in each. */
+  save(): readonly (readonly [group: string, count: number])[] {
+    return [...this.#groups];
+  }
+
+  restore(groups: readonly (readonly [group: string, count: number])[]): void {
+    this.#groups.clear();
+    for (const [group, count] of groups) this.#groups.set(group, count);
   }
 
   /** The function has been reset: nobody waits any more. */

@@ -1,3 +1,4 @@
+import { RestoreError, type SavedWords } from "../../struct/saved-state.ts";
 import { defineEvent, type EventType, TraceChannel } from "../../trace/channel.ts";
 import type { AtsTarget } from "./ats.ts";
 import { type BaseAddressRegister, placeBaseAddresses } from "./base-address.ts";
@@ -20,6 +21,16 @@ export const PCI_CONFIG_WRITE: EventType<{
 
 /** A function has been reset, by itself or from the bridge above it. */
 export const PCI_RESET: EventType<{ readonly function: string }> = defineEvent("pci.reset");
+
+/** A function's state as plain data. */
+export interface FunctionState {
+  readonly device: number;
+  readonly function: number;
+  readonly kind: FunctionKind;
+  readonly config: SavedWords;
+  readonly pageRequests: readonly (readonly [group: string, count: number])[];
+  readonly secondaryInReset: boolean;
+}
 
 /** Byte of the PCI Express capability that holds `initiateReset`, and the bit in it. */
 const INITIATE_RESET_BYTE = 9;
@@ -115,6 +126,34 @@ export class PciFunction {
     for (const listener of [...this.#resetListeners]) listener();
     const { trace } = this.#topology;
     if (trace.enabled) trace.emit(PCI_RESET, { function: this.address });
+  }
+
+  /** Its registers and what waits for an answer, as plain data. */
+  save(): FunctionState {
+    return {
+      device: this.device,
+      function: this.function,
+      kind: this.kind,
+      config: this.config.save(),
+      pageRequests: this.pageRequests.save(),
+      secondaryInReset: this.#secondaryInReset,
+    };
+  }
+
+  /**
+   * Puts back what `save` saw; nobody hears of it as of a write or a reset.
+   *
+   * @throws RestoreError when it was another kind of function, or elsewhere
+   */
+  restore(state: FunctionState): void {
+    const { device, function: fn, kind } = this;
+    if (state.device !== device || state.function !== fn || state.kind !== kind) {
+      throw new RestoreError(`${this.address} is a ${kind}, and what was saved is not`);
+    }
+    this.config.restore(state.config);
+    this.pageRequests.restore(state.pageRequests);
+    this.#secondaryInReset = state.secondaryInReset;
+    this.#topology.generation++;
   }
 
   #written(offset: number, width: ConfigWidth, value: number): void {

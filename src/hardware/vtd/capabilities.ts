@@ -20,6 +20,8 @@ export interface Capabilities extends ReservedBy {
   readonly faultRecords: number;
   /** The largest address mask of a page invalidation, CAP.MAMV. */
   readonly largestAddressMask: number;
+  /** The largest index mask of an interrupt entry invalidation, ECAP.MHMV. */
+  readonly largestHandleMask: number;
   /** Erratum 772415: accessed and dirty updates of nested first-stage entries skip the second stage's write permission. */
   readonly erratum772415: boolean;
   /** Accessed and dirty flags are updated even where page walks are not snooped, as QEMU does. */
@@ -71,6 +73,7 @@ export const createCapabilities = (options: CapabilityOptions): Capabilities => 
     secondStageWidths: Number(cap.SAGAW),
     faultRecords: Number(cap.NFR) + 1,
     largestAddressMask: Number(cap.MAMV),
+    largestHandleMask: Number(ecap.MHMV),
     pasidBits: ecap.PASID === 1n ? Number(ecap.PSS) + 1 : 20,
     erratum772415: options.erratum772415 ?? false,
     unsnoopedUpdates: options.unsnoopedUpdates ?? false,

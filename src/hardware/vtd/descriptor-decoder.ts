@@ -53,12 +53,14 @@ const pageRange = (values: Values, capabilities: Capabilities) => {
   return { address: values["ADDR"]!, mask, hint: values["IH"] === 1n };
 };
 
-const decodeContext = (values: Values): Decoded | undefined => {
+const decodeContext = (values: Values, { deviations }: Capabilities): Decoded | undefined => {
   const domain = number(values, "DID");
   switch (number(values, "G")) {
     case 1:
       return invalidate({ kind: "context", what: { granularity: "global" } });
     case 2:
+      if (deviations.contextDomainAsGlobal)
+        return invalidate({ kind: "context", what: { granularity: "global" } });
       return invalidate({ kind: "context", what: { granularity: "domain", domain } });
     case 3: {
       const source = number(values, "SID");
@@ -122,10 +124,22 @@ const decodePasidCache = (values: Values): Decoded | undefined => {
   }
 };
 
+const takesDeviceTlbs = ({ has, deviations }: Capabilities): boolean =>
+  has("DT") || deviations.deviceTlbDescriptorsAnywhere;
+
 const decodeDeviceTlb = (values: Values, pasid: number, global: boolean): Decoded => {
   const range = decodeAtsRange({ address: values["ADDR"]!, s: values["S"] === 1n });
   const source = number(values, "SID");
   return invalidate({ kind: "device-tlb", source, what: { ...range, pasid, global } });
+};
+
+const decodeInterruptEntry = (values: Values, capabilities: Capabilities): Decoded | undefined => {
+  // A global invalidation looks at neither index nor mask.
+  if (values["G"] === 0n) return invalidate({ kind: "interrupt-entry", index: undefined, mask: 0 });
+  const mask = number(values, "IM");
+  const checked = !capabilities.deviations.interruptMaskUnchecked;
+  if (checked && mask > capabilities.largestHandleMask) return undefined;
+  return invalidate({ kind: "interrupt-entry", index: number(values, "IIDX"), mask });
 };
 
 const decodeWait = (values: Values): Decoded | undefined => {
@@ -164,7 +178,8 @@ const TYPES: ReadonlyMap<number, DescriptorType> = new Map<number, DescriptorTyp
     {
       layout: DEVICE_TLB_DESCRIPTOR,
       scalable: false,
-      decode: (values, c) => (c.has("DT") ? decodeDeviceTlb(values, NO_PASID, false) : undefined),
+      decode: (values, c) =>
+        takesDeviceTlbs(c) ? decodeDeviceTlb(values, NO_PASID, false) : undefined,
     },
   ],
   [
@@ -172,12 +187,7 @@ const TYPES: ReadonlyMap<number, DescriptorType> = new Map<number, DescriptorTyp
     {
       layout: INTERRUPT_ENTRY_DESCRIPTOR,
       scalable: false,
-      decode: (values) =>
-        invalidate({
-          kind: "interrupt-entry",
-          index: values["G"] === 1n ? number(values, "IIDX") : undefined,
-          mask: number(values, "IM"),
-        }),
+      decode: decodeInterruptEntry,
     },
   ],
   [5, { layout: WAIT_DESCRIPTOR, scalable: false, decode: decodeWait }],
@@ -189,7 +199,7 @@ const TYPES: ReadonlyMap<number, DescriptorType> = new Map<number, DescriptorTyp
       layout: PASID_DEVICE_TLB_DESCRIPTOR,
       scalable: true,
       decode: (values, c) =>
-        c.has("DT")
+        takesDeviceTlbs(c)
           ? decodeDeviceTlb(values, number(values, "PASID"), values["G"] === 1n)
           : undefined,
     },

@@ -1,6 +1,8 @@
 import { fromHalves } from "../../bits/halves.ts";
 import type { Layout } from "../../struct/layout.ts";
+import type { TraceChannel } from "../../trace/channel.ts";
 import { decodeCompatibleMessage, type InterruptSink } from "../interrupt/message.ts";
+import { EVENT_SENT } from "./events.ts";
 import type { RegisterFile } from "./register-file.ts";
 
 /** The four registers of one of the unit's own events. */
@@ -11,6 +13,14 @@ export interface EventRegisters {
   readonly upper: Layout<"MUA">;
 }
 
+/** Where the messages of a unit go, and in whose name. */
+export interface EventOutlet {
+  readonly sink: InterruptSink;
+  /** Requester ID of the unit. */
+  readonly source: number;
+  readonly trace: TraceChannel;
+}
+
 /**
  * One of the unit's events, fault, completion or page request: a message that
  * can be masked. While it is, IP remembers it; unmasking sends it (§7.3).
@@ -18,15 +28,12 @@ export interface EventRegisters {
 export class EventMessage {
   readonly #registers: RegisterFile;
   readonly #at: EventRegisters;
-  readonly #sink: InterruptSink;
-  readonly #source: number;
+  readonly #outlet: EventOutlet;
 
-  /** @param source requester ID of the unit */
-  constructor(registers: RegisterFile, at: EventRegisters, sink: InterruptSink, source: number) {
+  constructor(registers: RegisterFile, at: EventRegisters, outlet: EventOutlet) {
     this.#registers = registers;
     this.#at = at;
-    this.#sink = sink;
-    this.#source = source;
+    this.#outlet = outlet;
     registers.onWrite(at.control, () => this.#sendIfPossible());
   }
 
@@ -46,13 +53,17 @@ export class EventMessage {
     const { control, data, address, upper } = this.#at;
     if (!registers.has(control, "IP") || registers.has(control, "IM")) return;
     registers.set(control, "IP", 0);
+    const { sink, source, trace } = this.#outlet;
     const high = Number(registers.get(upper, "MUA"));
     const message = {
-      source: this.#source,
+      source,
       address: fromHalves(high | 0, Number(registers.get(address, "MA")) << 2),
       data: Number(registers.get(data, "DATA")),
     };
+    if (trace.enabled) {
+      trace.emit(EVENT_SENT, { address: message.address, data: message.data });
+    }
     // Its own messages are in compatibility format and never remapped; the upper half extends the destination (§7.3).
-    this.#sink.deliver(decodeCompatibleMessage(message, high >>> 8));
+    sink.deliver(decodeCompatibleMessage(message, high >>> 8));
   }
 }

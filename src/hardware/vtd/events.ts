@@ -82,13 +82,43 @@ export const REGISTER_WRITTEN = defineEvent<{ offset: number; width: number; val
   "vtd.register-written",
 );
 
+/** Software has read a register, and found this. */
+export const REGISTER_READ = defineEvent<{ offset: number; width: number; value: bigint }>(
+  "vtd.register-read",
+);
+
+/** A register write, a refusal or a page request has had all the effects that do not wait for others. */
+export const SETTLED = defineEvent<Record<string, never>>("vtd.settled");
+
+/** The unit was put into its reset state. */
+export const UNIT_RESET = defineEvent<Record<string, never>>("vtd.reset");
+
+/** The unit has sent the message of one of its own events. */
+export const EVENT_SENT = defineEvent<{ address: bigint; data: number }>("vtd.event-sent");
+
 /** A page request was put into the queue, or answered by the unit itself. */
 export const PAGE_REQUESTED = defineEvent<{
   source: number;
   pasid: number | undefined;
   address: bigint;
+  read: boolean;
+  write: boolean;
+  execute: boolean;
+  privileged: boolean;
+  group: number;
+  last: boolean;
   outcome: string;
 }>("vtd.page-requested");
+
+/** A device's request was refused, and the unit records it if it has room; `access` and `addressType` as in `DmaRequest`. */
+export const REFUSAL_RECORDED = defineEvent<{
+  source: number;
+  pasid: number | undefined;
+  address: bigint;
+  access: number;
+  addressType: number;
+  code: number;
+}>("vtd.refusal-recorded");
 
 /** An interrupt was remapped, passed, or blocked. */
 export const INTERRUPT_REMAPPED = defineEvent<{

@@ -1,5 +1,5 @@
 import { decodeCompatibleMessage, type InterruptSink } from "../interrupt/message.ts";
-import type { Fabric, InterruptPort } from "../pci/index.ts";
+import type { Fabric, InterruptPort, TranslatorScope } from "../pci/index.ts";
 import type { DeviceTlbs } from "./device-tlbs.ts";
 import { RemappingUnit, type RemappingUnitOptions } from "./remapping-unit.ts";
 
@@ -16,17 +16,18 @@ export type LinkedUnitOptions = Omit<
 >;
 
 /**
- * Makes a unit that serves a segment of `fabric`: it translates what no other
- * scope names, drains what it has translated, reaches devices' translation
- * caches and answers their page requests. Interrupts are the machine's: see
- * `remappedInterrupts`.
+ * Makes a unit that serves a segment of `fabric`: it translates what `scope`
+ * names, or what no other scope does when absent, drains what it has
+ * translated, reaches devices' translation caches and answers their page
+ * requests. Interrupts are the machine's: see `remappedInterrupts`.
  *
- * @throws RangeError when the segment has a translator: a bug in the caller
+ * @throws RangeError when the scope has a translator: a bug in the caller
  */
 export const attachUnit = (
   fabric: Fabric,
   segment: number,
   options: LinkedUnitOptions,
+  scope: TranslatorScope = { kind: "segment", segment },
 ): RemappingUnit => {
   const unit: RemappingUnit = new RemappingUnit({
     ...options,
@@ -39,7 +40,7 @@ export const attachUnit = (
       fabric.respondToDevice(segment, response);
     },
   });
-  fabric.attach(unit, { kind: "segment", segment });
+  fabric.attach(unit, scope);
   return unit;
 };
 

@@ -8,6 +8,8 @@ export interface FaultRecord {
   /** Address of the request, or the interrupt's index in bits 63:48. */
   readonly info: bigint;
   readonly code: number;
+  /** Set when page tables have refused the request, and not what leads to them. */
+  readonly inTables?: boolean;
   readonly pasid: number | undefined;
   readonly kind: "read" | "write" | "page-request" | "atomic";
   readonly execute: boolean;
@@ -47,9 +49,14 @@ export class FaultRecording {
     registers.onWrite(FSTS, () => this.#statusWritten());
   }
 
-  /** Begins with the first record again. */
-  restart(): void {
-    this.#next = 0;
+  /** Begins with record `next`, the first when absent. */
+  restart(next = 0): void {
+    this.#next = next;
+  }
+
+  /** The record that the next fault goes into. */
+  get next(): number {
+    return this.#next;
   }
 
   /** Records a fault, if there is room and the source has none pending. */
@@ -84,8 +91,12 @@ export class FaultRecording {
     registers.set(FRCD, "FR", fault.code, index);
     registers.set(FRCD, "T1", t1, index);
     registers.set(FRCD, "T2", t2, index);
-    registers.set(FRCD, "PP", fault.pasid !== undefined, index);
-    registers.set(FRCD, "PV", fault.pasid ?? 0, index);
+    const standIn = fault.inTables === true ? registers.deviations.recordedWithoutPasid : undefined;
+    const none = { pp: false, pv: 0 };
+    const { pp, pv } =
+      fault.pasid === undefined ? (standIn ?? none) : { pp: true, pv: fault.pasid };
+    registers.set(FRCD, "PP", pp, index);
+    registers.set(FRCD, "PV", pv, index);
     registers.set(FRCD, "EXE", fault.execute, index);
     registers.set(FRCD, "PRIV", fault.privileged, index);
     registers.set(FRCD, "AT", fault.addressType, index);
@@ -97,7 +108,8 @@ export class FaultRecording {
     const registers = this.#registers;
     const quiet = this.#isQuiet();
     registers.set(FSTS, failure.kind, 1);
-    if (failure.kind === "IQE") registers.set(IQERCD, "IQEI", failure.info);
+    const explained = !registers.deviations.queueErrorsUnexplained;
+    if (failure.kind === "IQE") registers.set(IQERCD, "IQEI", explained ? failure.info : 0);
     else registers.set(IQERCD, failure.kind === "ICE" ? "ICESID" : "ITESID", failure.source);
     if (quiet) this.#event.raise();
   }

@@ -6,7 +6,11 @@ import { RTADDR } from "./spec/root-table-address.ts";
 /** What GCMD commands. */
 export interface CommandTargets {
   setRootTable(rtaddr: bigint): void;
+  /** Whether requests are translated, whatever GSTS says yet. */
+  isTranslating(): boolean;
   setTranslation(enabled: boolean): void;
+  /** Calls `callback` once every request that has been let through by now has touched memory. */
+  whenDrained(callback: () => void): void;
   enableQueue(): void;
   disableQueue(): void;
   setInterruptTable(address: bigint, entries: number, extended: boolean): void;
@@ -25,6 +29,9 @@ export class GlobalCommand {
   readonly #registers: RegisterFile;
   readonly #capabilities: Capabilities;
   readonly #targets: CommandTargets;
+  #draining = false;
+  /** Translation was switched again while requests from before were waited for. */
+  #drainsAgain = false;
 
   constructor(registers: RegisterFile, capabilities: Capabilities, targets: CommandTargets) {
     this.#registers = registers;
@@ -47,9 +54,24 @@ export class GlobalCommand {
       registers.set(GSTS, "CFIS", passes ? 0n : CFI);
       this.#targets.setCompatibleInterrupts(passes || CFI === 1n);
     }
-    if (registers.get(GSTS, "TES") === TE) return;
+    if (this.#targets.isTranslating() === (TE === 1n)) return;
     this.#targets.setTranslation(TE === 1n);
-    registers.set(GSTS, "TES", TE);
+    if (this.#draining) this.#drainsAgain = true;
+    else this.#followTranslation();
+  }
+
+  /** TES follows once the requests are over that went through before (§11.4.4.1). At most one wait for them is under way. */
+  #followTranslation(): void {
+    this.#draining = true;
+    this.#targets.whenDrained(() => {
+      this.#draining = false;
+      if (!this.#drainsAgain) {
+        this.#registers.set(GSTS, "TES", this.#targets.isTranslating());
+        return;
+      }
+      this.#drainsAgain = false;
+      this.#followTranslation();
+    });
   }
 
   #setRootTable(): void {
@@ -63,11 +85,12 @@ export class GlobalCommand {
 
   #setInterruptTable(): void {
     const registers = this.#registers;
+    const { has, deviations } = this.#capabilities;
     registers.set(GSTS, "IRTPS", 0);
     this.#targets.setInterruptTable(
       registers.get(IRTA, "IRTA"),
       2 << Number(registers.get(IRTA, "S")),
-      registers.has(IRTA, "EIME") && this.#capabilities.has("EIM"),
+      registers.has(IRTA, "EIME") && (has("EIM") || deviations.extendedInterruptsAnywhere),
     );
     registers.set(GSTS, "IRTPS", 1);
   }

@@ -21,3 +21,4 @@ export * from "./remapping-unit.ts";
 export { FAULT_REASONS, type FaultReason } from "./spec/fault-reasons.ts";
 export * from "./spec/index.ts";
 export * from "./unit.ts";
+export type { UnitState } from "./unit-state.ts";

@@ -1,6 +1,7 @@
 import type { DeviceTlbInvalidation } from "./device-tlbs.ts";
 import type { InterruptRemapping } from "./interrupt-remapping.ts";
 import type { Invalidation, InvalidationSubscriber } from "./invalidation.ts";
+import type { PasidIotlbInvalidation } from "./invalidator.ts";
 import type { PendingWork } from "./pending-work.ts";
 import type { TranslationUnit } from "./unit.ts";
 
@@ -59,6 +60,13 @@ export class InvalidationDispatch {
     }
   }
 
+  #dropSecondStage({ granularity, domain, pasid }: PasidIotlbInvalidation): void {
+    const { translation } = this.#parts;
+    if (!translation.capabilities.deviations.pasidInvalidatesSecondStage) return;
+    if (granularity === "pasid" && pasid === 0)
+      translation.invalidateIotlb({ granularity: "domain", domain });
+  }
+
   #dropOwn(invalidation: Invalidation): void {
     const { translation, remapping, devices, work } = this.#parts;
     switch (invalidation.kind) {
@@ -69,7 +77,8 @@ export class InvalidationDispatch {
       case "iotlb":
         return translation.invalidateIotlb(invalidation.what);
       case "pasid-iotlb":
-        return translation.invalidatePasidIotlb(invalidation.what);
+        translation.invalidatePasidIotlb(invalidation.what);
+        return this.#dropSecondStage(invalidation.what);
       case "interrupt-entry":
         return remapping.invalidate(invalidation.index, invalidation.mask);
       case "device-tlb":

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { QUEUE, ROOT, SOURCE, STATUS, UnitRig } from "../../../test/unit-rig.ts";
 import { READ, WRITE } from "../pci/dma-request.ts";
+import { createCapabilities } from "./capabilities.ts";
 import type { Invalidation } from "./invalidation.ts";
+import { PENDING_LIMIT } from "./pending-work.ts";
 import { SERVER } from "./profiles.ts";
 
 const PAGE = 0x7000n;
@@ -296,5 +298,43 @@ describe("the queue", () => {
     expect(contexts.read(PAGE)).toBe(0xaa);
     contexts.submit([1n | (3n << 4n) | (BigInt(SOURCE) << 32n)], UnitRig.wait(2n));
     expect(contexts.read(PAGE)).toBeUndefined();
+  });
+
+  test("VTD-QI-11: an index mask beyond MHMV", () => {
+    const withMask = (largest: bigint, words: bigint) => {
+      const ecap = (SERVER.ecap & ~(0xfn << 20n)) | (largest << 20n);
+      const rig = new UnitRig(createCapabilities({ cap: SERVER.cap, ecap, hostAddressWidth: 52 }));
+      rig.enable().enableQueue();
+      rig.submit([words], UnitRig.wait(1n));
+      return [stopped(rig), reason(rig), rig.status()];
+    };
+    const masked = (mask: bigint, byIndex: bigint) => 4n | (byIndex << 4n) | (mask << 27n);
+    expect(withMask(3n, masked(3n, 1n))).toEqual([0, 0n, 1]);
+    expect(withMask(3n, masked(4n, 1n))).toEqual([0x10, 4n, 0]);
+    expect(withMask(0n, masked(1n, 1n))).toEqual([0x10, 4n, 0]);
+    expect(withMask(15n, masked(16n, 1n))).toEqual([0x10, 4n, 0]);
+    expect(withMask(3n, masked(31n, 0n))).toEqual([0, 0n, 1]);
+  });
+
+  test("VTD-QI-12: a subscriber that never finishes is not told of more and more", () => {
+    const rig = machine();
+    const owed: (() => void)[] = [];
+    rig.unit.subscribe({ invalidated: (_, done) => owed.push(done) });
+    const batch = Array.from({ length: 100 }, () => iotlbDomain(1n));
+    for (let n = 0; n < 20; n++) rig.submit(...batch);
+    expect(owed.length).toBe(PENDING_LIMIT);
+    const [head, tail] = rig.headAndTail;
+    expect(head).not.toBe(tail);
+    // Software has written over what was not fetched yet; from here on it waits for the head.
+    rig.submit(UnitRig.wait(1n));
+    rig.command(26, false);
+    expect(rig.read32(0x1c) & 0x0400_0000).not.toBe(0);
+    let told = 0;
+    for (let done = owed.shift(); done !== undefined; done = owed.shift()) {
+      done();
+      told++;
+    }
+    expect(told).toBeGreaterThan(PENDING_LIMIT);
+    expect([rig.status(), rig.headAndTail[0], rig.read32(0x1c) & 0x0400_0000]).toEqual([1, 0, 0]);
   });
 });

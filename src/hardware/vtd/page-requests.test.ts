@@ -306,4 +306,47 @@ describe("from request to response", () => {
     expect(rig.ask(LAST, null)).toBe("01");
     expect(rig.take()).toEqual([]);
   });
+
+  const withMarkers = (): PageRig => {
+    const { cap, ecap } = SERVER;
+    const SMS = 1n << 58n;
+    return new PageRig({
+      capabilities: createCapabilities({ cap, ecap: ecap | SMS, hostAddressWidth: 52 }),
+    });
+  };
+  const mark = (rig: PageRig): string => rig.run("stopMarker", { pasid: 5 });
+
+  test("VTD-PRQ-11: a Stop Marker in the queue, and no answer to it", () => {
+    const rig = withMarkers();
+    rig.memory.write8(TARGET, 0x42);
+    expect(rig.load(0x7000n, { pasid: 5 })).toBe("42");
+    expect([rig.ask({ group: 3 }), mark(rig)]).toEqual(["ok", "ok"]);
+    const fields = { PASID: 5n, PP: 1n, TYPE: 1n, RID: BigInt(rig.source) };
+    expect(rig.take()).toMatchObject([
+      { ...fields, R: 1n, LPIG: 0n, PRGI: 3n },
+      { ...fields, R: 0n, W: 0n, LPIG: 1n, PRGI: 0n, ADDR: 0n },
+    ]);
+    expect([rig.response().valid, rig.engine.function.pageRequests.outstanding]).toEqual([0n, 1]);
+    // No room, and PRE=0: no answer either.
+    rig.write(PQH, 32n);
+    rig.write(PQT, 0n);
+    expect([mark(rig), rig.read(PRS).PRO, rig.response().valid]).toEqual(["ok", 1n, 0n]);
+    rig.context({ PASIDE: 1, DTE: 1 });
+    rig.flush();
+    expect([mark(rig), rig.response().valid]).toEqual(["ok", 0n]);
+    expect(rig.faults().map(({ code }) => code)).toEqual(["47"]);
+  });
+
+  test("VTD-PRQ-12: a unit without Stop Markers", () => {
+    const rig = new PageRig();
+    expect([mark(rig), rig.take(), rig.faults(), rig.read(PRS)]).toEqual([
+      "ok",
+      [],
+      [],
+      { PPR: 0n, PRO: 0n },
+    ]);
+    rig.context({ PASIDE: 1, DTE: 1 });
+    rig.flush();
+    expect([mark(rig), rig.faults()]).toEqual(["ok", []]);
+  });
 });

@@ -1,3 +1,6 @@
+/** Operations and waits that may be under way at once: nothing is fetched from the queue until some are over. */
+export const PENDING_LIMIT = 1024;
+
 /**
  * Work that ends in the order in which it began to be waited for: an operation
  * is over when it says so; a wait is over when everything before it is.
@@ -5,10 +8,21 @@
 export class PendingWork {
   #items: Item[] = [];
   #settling = false;
+  #roomMade: () => void = () => {};
 
-  /** How many operations and waits are not over. */
-  get count(): number {
-    return this.#items.length;
+  /** Whether everything is over. */
+  get isIdle(): boolean {
+    return this.#items.length === 0;
+  }
+
+  /** Whether no more may be begun by the queue. */
+  get isFull(): boolean {
+    return this.#items.length >= PENDING_LIMIT;
+  }
+
+  /** Has `callback` called whenever something is over. */
+  onRoom(callback: () => void): void {
+    this.#roomMade = callback;
   }
 
   /** Begins an operation; the function returned ends it, and does nothing when called again. */
@@ -50,6 +64,7 @@ export class PendingWork {
     this.#settling = true;
     while (this.#items[0]?.over === true) this.#items.shift()!.complete?.();
     this.#settling = false;
+    this.#roomMade();
   }
 }
 

@@ -12,10 +12,13 @@ export class ProtectedMemory {
 
   constructor(registers: RegisterFile) {
     this.#registers = registers;
-    registers.onWrite(PMEN, () => {
-      this.enabled = registers.has(PMEN, "EPM");
-      registers.set(PMEN, "PRS", this.enabled);
-    });
+    registers.onWrite(PMEN, () => this.follow());
+  }
+
+  /** Does what the registers say. */
+  follow(): void {
+    this.enabled = this.#registers.has(PMEN, "EPM");
+    this.#registers.set(PMEN, "PRS", this.enabled);
   }
 
   /** Whether physical `address` lies in a region. */

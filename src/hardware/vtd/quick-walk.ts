@@ -253,6 +253,14 @@ export class QuickWalk {
     return true;
   }
 
+  #arrive(outHi: number, outLo: number, pageLg2: number, leafLo: number, rights: number): void {
+    this.#outHi = outHi;
+    this.#outLo = outLo;
+    this.#pageLg2 = pageLg2;
+    this.#leafLo = leafLo;
+    this.#rights = rights;
+  }
+
   /**
    * From the lowest table that is known down to a leaf, through tables whose
    * addresses are physical. One function with its own loop and no smaller, so
@@ -314,11 +322,7 @@ export class QuickWalk {
       const outHi = entryHi & ADDRESS_HI;
       const outLo = (entryLo & ~offset) | (lo & offset);
       if ((entryLo & dirty) !== dirty || pageHoldsInterrupts(outHi, outLo, level)) return false;
-      this.#outHi = outHi;
-      this.#outLo = outLo;
-      this.#pageLg2 = pageLg2;
-      this.#leafLo = entryLo;
-      this.#rights = permitted;
+      this.#arrive(outHi, outLo, pageLg2, entryLo, permitted);
       counters.tableReads += start - level + 1;
       structures.putPath(tag, hi, lo, start, level, pfn, rights, above, aboveRights);
       return true;

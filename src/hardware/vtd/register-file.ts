@@ -1,9 +1,11 @@
 import type { Field, Layout } from "../../struct/layout.ts";
+import { restoreWords, type SavedWords, saveWords } from "../../struct/saved-state.ts";
 import type { Capabilities } from "./capabilities.ts";
+import { capabilityProblem, registerWindow } from "./capability-problem.ts";
 import type { Deviations } from "./deviations.ts";
 import { type RegisterRow, registerRows } from "./spec/registers.ts";
 
-/** Size of a unit's register window in bytes. */
+/** Size in bytes of the register window of a unit whose CAP and ECAP keep to the first page. */
 export const REGISTER_WINDOW = 4096;
 
 /** Widths of an access in bytes. */
@@ -31,18 +33,27 @@ const EVENT_CONTROLS: readonly number[] = [0x38, 0xa0, 0xe0];
  */
 export class RegisterFile {
   readonly rows: readonly RegisterRow[];
-  readonly #bytes = new DataView(new ArrayBuffer(REGISTER_WINDOW));
-  readonly #writable = new Uint8Array(REGISTER_WINDOW);
-  readonly #clearable = new Uint8Array(REGISTER_WINDOW);
+  /** Bytes of the window: 2^N pages, as many as CAP and ECAP make it (§8.3). */
+  readonly size: number;
+  readonly #bytes: DataView;
+  readonly #writable: Uint8Array;
+  readonly #clearable: Uint8Array;
   readonly #placed: readonly Placed[];
   /** Where the registers of a layout are: one, or for fault records several. */
   readonly #offsets = new Map<Layout<string>, number[]>();
   readonly #handlers = new Map<Layout<string>, RegisterHandler>();
   readonly deviations: Deviations;
 
+  /** @throws RangeError when no unit can have these capabilities, naming the field: a bug in the caller */
   constructor(capabilities: Capabilities) {
+    const problem = capabilityProblem(capabilities);
+    if (problem !== undefined) throw new RangeError(`a unit cannot be made: ${problem}`);
     this.deviations = capabilities.deviations;
     this.rows = registerRows(capabilities.cap, capabilities.ecap);
+    this.size = registerWindow(this.rows);
+    this.#bytes = new DataView(new ArrayBuffer(this.size));
+    this.#writable = new Uint8Array(this.size);
+    this.#clearable = new Uint8Array(this.size);
     this.#placed = this.rows
       .filter((row) => row.needs === undefined || capabilities.has(row.needs))
       .map((row) => ({ ...row, bytes: row.layout.bytes }));
@@ -55,6 +66,10 @@ export class RegisterFile {
 
   #setAccess({ layout, offset }: Placed, capabilities: Capabilities): void {
     const fixed = capabilities.deviations.readOnlyBits[layout.name] ?? 0n;
+    const extra = capabilities.deviations.writableBits[layout.name] ?? 0n;
+    for (let bit = 0; bit < layout.bytes * 8; bit++)
+      if (((extra >> BigInt(bit)) & 1n) !== 0n)
+        this.#writable[offset + (bit >> 3)]! |= 1 << (bit & 7);
     for (const field of Object.values<Field>(layout.fields)) {
       if (field.needs !== undefined && !capabilities.has(field.needs)) continue;
       for (let bit = field.at; bit < field.at + field.width; bit++) {
@@ -77,6 +92,16 @@ export class RegisterFile {
     }
   }
 
+  /** Every register, as it is. */
+  save(): SavedWords {
+    return saveWords(new Uint8Array(this.#bytes.buffer));
+  }
+
+  /** Puts every register back, unheard by handlers. */
+  restore(words: SavedWords): void {
+    restoreWords(new Uint8Array(this.#bytes.buffer), words);
+  }
+
   /** Has `handler` called after each write to any of the register's bytes. */
   onWrite(layout: Layout<string>, handler: RegisterHandler): void {
     this.#handlers.set(layout, handler);
@@ -88,7 +113,7 @@ export class RegisterFile {
     let value = 0n;
     for (let i = width - 1; i >= 0; i--) {
       const at = offset + i;
-      const byte = at >= 0 && at < REGISTER_WINDOW ? this.#bytes.getUint8(at) : 0;
+      const byte = at >= 0 && at < this.size ? this.#bytes.getUint8(at) : 0;
       value = (value << 8n) | BigInt(byte);
     }
     return value;
@@ -118,7 +143,7 @@ export class RegisterFile {
   }
 
   #writeByte(at: number, value: number): void {
-    if (at < 0 || at >= REGISTER_WINDOW) return;
+    if (at < 0 || at >= this.size) return;
     const writable = this.#writable[at]!;
     const kept = this.#bytes.getUint8(at) & ~(this.#clearable[at]! & value);
     this.#bytes.setUint8(at, (kept & ~writable) | (value & writable));

@@ -1,3 +1,4 @@
+import { hex } from "../../bits/hex.ts";
 import type { Capabilities } from "./capabilities.ts";
 import type { Invalidation } from "./invalidation.ts";
 import type { RegisterFile } from "./register-file.ts";
@@ -20,6 +21,9 @@ export class RegisterInvalidation {
   /** SID and FM of CCMD and all of IVA cannot be read back, and are kept here. */
   #contextCommand = 0n;
   #address = 0n;
+  /** One of each is under way; what is written meanwhile starts no other. */
+  #contextRuns = false;
+  #iotlbRuns = false;
 
   constructor(
     registers: RegisterFile,
@@ -42,13 +46,18 @@ export class RegisterInvalidation {
     if ((written & CCMD.fields.ICC.mask) === 0n || registers.has(GSTS, "QIES")) return;
     const { SID, FM } = CCMD.decode([this.#contextCommand]);
     const domain = Number(registers.get(CCMD, "DID"));
-    const granularity = Number(registers.get(CCMD, "CIRG"));
+    const asked = Number(registers.get(CCMD, "CIRG"));
+    const asGlobal = asked === DOMAIN && registers.deviations.contextDomainAsGlobal;
+    const granularity = asGlobal ? GLOBAL : asked;
     const what = {
       [GLOBAL]: { granularity: "global" },
       [DOMAIN]: { granularity: "domain", domain },
       [SELECTIVE]: { granularity: "device", source: Number(SID), functionMask: Number(FM) },
     }[granularity] as Extract<Invalidation, { kind: "context" }>["what"] | undefined;
+    if (this.#contextRuns) return;
+    this.#contextRuns = true;
     const finish = (performed: number) => () => {
+      this.#contextRuns = false;
       registers.set(CCMD, "CAIG", performed);
       registers.set(CCMD, "ICC", 0);
     };
@@ -61,7 +70,10 @@ export class RegisterInvalidation {
     if ((written & IOTLB.fields.IVT.mask) === 0n || registers.has(GSTS, "QIES")) return;
     const granularity = Number(registers.get(IOTLB, "IIRG"));
     const what = this.#iotlbInvalidation(granularity, Number(registers.get(IOTLB, "DID")));
+    if (this.#iotlbRuns) return;
+    this.#iotlbRuns = true;
     const finish = (performed: number) => () => {
+      this.#iotlbRuns = false;
       registers.set(IOTLB, "IAIG", performed);
       registers.set(IOTLB, "IVT", 0);
     };
@@ -81,9 +93,21 @@ export class RegisterInvalidation {
     return { granularity: "page", domain, address: ADDR, mask: Number(AM), hint: IH === 1n };
   }
 
+  /** What was written and cannot be read, as hexadecimal. */
+  save(): { readonly contextCommand: string; readonly address: string } {
+    return { contextCommand: hex(this.#contextCommand), address: hex(this.#address) };
+  }
+
+  restore(state: ReturnType<RegisterInvalidation["save"]>): void {
+    this.#contextCommand = BigInt(state.contextCommand);
+    this.#address = BigInt(state.address);
+  }
+
   /** Forgets what was written and cannot be read. */
   reset(): void {
     this.#contextCommand = 0n;
     this.#address = 0n;
+    this.#contextRuns = false;
+    this.#iotlbRuns = false;
   }
 }

@@ -1,12 +1,27 @@
 import { describe, expect, test } from "vitest";
+import { EngineRig } from "../../../test/engine-rig.ts";
 import { ROOT, SOURCE, UnitRig } from "../../../test/unit-rig.ts";
+import { WRITE } from "../pci/dma-request.ts";
 import { createCapabilities } from "./capabilities.ts";
+import type { Invalidation } from "./invalidation.ts";
 import { QEMU_7_2, QEMU_11_1_FIRST_STAGE, SERVER } from "./profiles.ts";
 import { REGISTER_WINDOW } from "./register-file.ts";
+import { CAP, ECAP } from "./spec/capability-registers.ts";
+import { GSTS } from "./spec/registers.ts";
 
 const PAGE = 0x7000n;
 const A = 0x20_0000n;
 const B = 0x40_0000n;
+
+/** What is thrown; it must be a RangeError. */
+const messageOf = (make: () => unknown): string => {
+  try {
+    make();
+    return "made";
+  } catch (error) {
+    return error instanceof RangeError ? error.message : `${error}`;
+  }
+};
 
 const filled = (mode: "legacy" | "scalable" = "scalable"): UnitRig => {
   const rig = new UnitRig(SERVER, mode).enable();
@@ -73,7 +88,7 @@ describe("registers", () => {
 
   test("VTD-REG-04: registers of what the unit lacks are not there", () => {
     const rig = new UnitRig(
-      createCapabilities({ cap: SERVER.cap, ecap: SERVER.ecap & ~0x2000_000an }),
+      createCapabilities({ cap: SERVER.cap, ecap: SERVER.ecap & ~0x2000_000en }),
     );
     for (const offset of [0x80, 0x88, 0x90, 0xa0, 0xb8, 0xc0, 0xd0, 0xe0]) {
       rig.write64(offset, ~0n);
@@ -84,6 +99,54 @@ describe("registers", () => {
       plain.write64(offset, ~0n);
       expect(plain.read32(offset)).toBe(0);
     }
+  });
+
+  /** The server's unit with other fields. */
+  const other = (
+    capChanges: Parameters<typeof CAP.encode>[0],
+    ecapChanges: Parameters<typeof ECAP.encode>[0] = {},
+  ) =>
+    createCapabilities({
+      cap: CAP.encode({ ...CAP.decode([SERVER.cap]), ...capChanges })[0]!,
+      ecap: ECAP.encode({ ...ECAP.decode([SERVER.ecap]), ...ecapChanges })[0]!,
+      hostAddressWidth: 52,
+    });
+
+  test("VTD-REG-06: registers beyond the first page", () => {
+    const rig = new UnitRig(other({ FRO: 0x3ff, NFR: 255 }, { IRO: 0x200 })).enable();
+    expect([rig.unit.registerWindow, new UnitRig(SERVER).unit.registerWindow]).toEqual([
+      0x8000, 0x1000,
+    ]);
+    rig.memory.write8(A, 0xaa);
+    expect([rig.read(PAGE), rig.read(0x9000n)]).toEqual([0xaa, undefined]);
+    expect([rig.read64(0x3ff0), rig.read64(0x3ff8) >> 63n]).toEqual([0x9000n, 1n]);
+    rig.unit.writeRegister(0x3fff, 1, 0x80n);
+    expect([rig.read32(0x34), rig.read64(0x3ff8) >> 63n]).toEqual([0, 0n]);
+    rig.mapSecond(B);
+    rig.memory.write8(B, 0xbb);
+    rig.write64(0x2008, (1n << 63n) | (1n << 60n));
+    expect([rig.read64(0x2008) >> 57n, rig.read(PAGE)]).toEqual([9n, 0xbb]);
+    expect([rig.read64(0x4ff8), rig.read64(0x7ff8), rig.read64(0x8000)]).toEqual([0n, 0n, 0n]);
+    expect(new UnitRig(other({ FRO: 0xff, NFR: 0 })).unit.registerWindow).toBe(0x1000);
+    expect(new UnitRig(other({ FRO: 0xff, NFR: 1 })).unit.registerWindow).toBe(0x2000);
+  });
+
+  test("VTD-REG-07: units that cannot be, and the field that says so", () => {
+    const refusals: readonly (readonly [ReturnType<typeof other>, string])[] = [
+      [other({ FRO: 0 }), "CAP.FRO and CAP.NFR put VER at 0x0 and FRCD at 0x0"],
+      [other({ FRO: 0xe }), "CAP.FRO and CAP.NFR put PECTL at 0xe0"],
+      [other({ FRO: 0xa, NFR: 4 }), "CAP.FRO and CAP.NFR put IECTL at 0xa0"],
+      [other({ NFR: 3 }, { IRO: 0x24 }), "ECAP.IRO and CAP.FRO and CAP.NFR put IVA at 0x240"],
+      [other({}, { IRO: 0 }), "ECAP.IRO put VER at 0x0 and IVA at 0x0"],
+      [other({}, { PSS: 20 }), "ECAP.PSS of 20 makes PASIDs of 21 bits"],
+      [other({}, { QI: 0 }), "ECAP.IR needs ECAP.QI"],
+      [other({}, { QI: 0, IR: 0 }), "ECAP.DT needs ECAP.QI"],
+    ];
+    for (const [capabilities, found] of refusals) {
+      const message = messageOf(() => new UnitRig(capabilities));
+      expect(message).toContain(`a unit cannot be made: ${found}`);
+    }
+    expect(messageOf(() => new UnitRig(other({}, { PSS: 31, PASID: 0 })))).toBe("made");
   });
 
   test("VTD-REG-05: reset", () => {
@@ -142,6 +205,34 @@ describe("commands", () => {
     );
     rig.write32(0x18, 0x3f80_0000);
     expect(rig.read32(0x1c)).toBe(0);
+  });
+
+  test("VTD-GCMD-05: TES follows when what went through before has touched memory", () => {
+    const rig = new EngineRig();
+    const tes = () => Number(rig.read(GSTS).TES);
+    const second = rig.page();
+    rig.context();
+    rig.pasidEntry({ PGTT: 2, SSPTPTR: second });
+    rig.map(second, 4, PAGE, A | 3n);
+    const held = rig.engine.port.begin(PAGE, 1, WRITE);
+    rig.command(31, false);
+    // GSTS still says on; requests pass untranslated already, and do not hold it up.
+    const later = rig.engine.port.begin(B, 1, WRITE);
+    expect([tes(), rig.load(B)]).toEqual([1, "00"]);
+    held.finish(Uint8Array.of(7));
+    expect([tes(), rig.memory.read8(A)]).toEqual([0, 7]);
+    // Switched on, off and on again while one is held: one answer, at the end, and the right one.
+    rig.command(31);
+    rig.command(31, false);
+    rig.command(31);
+    expect([tes(), rig.load(PAGE)]).toEqual([0, "07"]);
+    later.finish(Uint8Array.of(8));
+    expect([tes(), rig.load(PAGE)]).toEqual([1, "07"]);
+    const last = rig.engine.port.begin(PAGE, 1, WRITE);
+    rig.command(31, false);
+    rig.unit.reset();
+    last.finish(Uint8Array.of(9));
+    expect(tes()).toBe(0);
   });
 
   test("VTD-PMR-01: protected memory", () => {
@@ -246,5 +337,34 @@ describe("invalidation by register", () => {
       iotlb(1n),
       0xaa,
     ]);
+  });
+
+  test("VTD-RINV-04: while one is under way another is not heard", () => {
+    const rig = new UnitRig(SERVER);
+    const told: string[] = [];
+    const owed: (() => void)[] = [];
+    rig.unit.subscribe({
+      invalidated: (invalidation, done) => {
+        const { what } = invalidation as Extract<Invalidation, { kind: "iotlb" | "context" }>;
+        told.push(what.granularity);
+        owed.push(done);
+      },
+    });
+    rig.write64(0x28, context(2n, 1n));
+    rig.write64(0xf8, iotlb(2n, 1n));
+    rig.write64(0x28, context(1n));
+    rig.write64(0xf8, iotlb(1n));
+    expect([told, rig.read64(0x28) >> 63n, rig.read64(0xf8) >> 63n]).toEqual([
+      ["domain", "domain"],
+      1n,
+      1n,
+    ]);
+    for (const done of owed.splice(0)) done();
+    expect([(rig.read64(0x28) >> 59n) & 0x13n, (rig.read64(0xf8) >> 57n) & 0x43n]).toEqual([
+      2n,
+      2n,
+    ]);
+    rig.write64(0x28, context(1n));
+    expect(told).toEqual(["domain", "domain", "global"]);
   });
 });

@@ -1,5 +1,7 @@
 import { fromHalves } from "../../bits/halves.ts";
+import { hex } from "../../bits/hex.ts";
 import type { PhysicalMemory } from "../../memory/physical-memory.ts";
+import { type SavedWords, SaveRefusedError } from "../../struct/saved-state.ts";
 import { TraceChannel } from "../../trace/channel.ts";
 import type { InterruptSink, MsiMessage } from "../interrupt/message.ts";
 import type { PageGroupResponse, PageRequest, PageRequestOutcome } from "../pci/ats.ts";
@@ -15,7 +17,14 @@ import type { CacheSizes } from "./cache-sizes.ts";
 import type { Capabilities } from "./capabilities.ts";
 import { DeviceTlbInvalidation, type DeviceTlbs } from "./device-tlbs.ts";
 import { EventMessage, type EventRegisters } from "./event-message.ts";
-import { INTERRUPT_REMAPPED, REGISTER_WRITTEN } from "./events.ts";
+import {
+  INTERRUPT_REMAPPED,
+  REFUSAL_RECORDED,
+  REGISTER_READ,
+  REGISTER_WRITTEN,
+  SETTLED,
+  UNIT_RESET,
+} from "./events.ts";
 import { createSilentFault, type VtdFault } from "./fault.ts";
 import { FaultRecording } from "./fault-recording.ts";
 import { GlobalCommand } from "./global-command.ts";
@@ -30,7 +39,9 @@ import { ProtectedMemory } from "./protected-memory.ts";
 import { RegisterFile, type RegisterWidth } from "./register-file.ts";
 import { RegisterInvalidation } from "./register-invalidation.ts";
 import * as spec from "./spec/registers.ts";
+import { RTADDR } from "./spec/root-table-address.ts";
 import { TranslationUnit } from "./unit.ts";
+import { requireSameUnit, type UnitState } from "./unit-state.ts";
 
 /** What a whole unit is made of. */
 export interface RemappingUnitOptions {
@@ -52,6 +63,13 @@ export interface RemappingUnitOptions {
   /** Its own requester ID, for its events. */
   readonly source?: number;
 }
+
+/** RTADDR as the unit takes it, where it does not know all of TTM. */
+const rootInUse = (rtaddr: bigint, capabilities: Capabilities): bigint => {
+  if (!capabilities.deviations.rootModeIsOneBit) return rtaddr;
+  const scalable = capabilities.has("SMTS") ? 1n : 0n;
+  return (rtaddr & ~RTADDR.fields.TTM.mask) | (rtaddr & (scalable << RTADDR.fields.TTM.shift));
+};
 
 /**
  * A VT-d remapping unit, whole: what software sees of it is a page of registers
@@ -75,6 +93,7 @@ export class RemappingUnit implements Translator {
   readonly #pages: PageRequests;
   readonly #completion: EventMessage;
 
+  /** @throws RangeError when no unit can have these capabilities, naming the field: a bug in the caller */
   constructor(options: RemappingUnitOptions) {
     const { capabilities, memory, interrupts } = options;
     this.capabilities = capabilities;
@@ -88,8 +107,8 @@ export class RemappingUnit implements Translator {
     });
     const registers = new RegisterFile(capabilities);
     this.#registers = registers;
-    const event = (at: EventRegisters): EventMessage =>
-      new EventMessage(registers, at, interrupts, options.source ?? 0);
+    const outlet = { sink: interrupts, source: options.source ?? 0, trace: this.trace };
+    const event = (at: EventRegisters): EventMessage => new EventMessage(registers, at, outlet);
     this.#faults = new FaultRecording(
       registers,
       event(spec.FAULT_EVENT),
@@ -117,6 +136,7 @@ export class RemappingUnit implements Translator {
     this.#pages = new PageRequests({
       translation: this.translation,
       queue: new PageRequestQueue(registers, memory, event(spec.PAGE_REQUEST_EVENT)),
+      stopMarkers: capabilities.has("SMS"),
       record: (fault, request) => this.#recordPageFault(fault, request),
       respond: options.respond ?? (() => {}),
       trace: this.trace,
@@ -130,7 +150,7 @@ export class RemappingUnit implements Translator {
         this.#work.wait(done);
       },
     );
-    this.#connect();
+    this.#connect(options);
   }
 
   #createQueue(memory: PhysicalMemory): InvalidationQueue {
@@ -155,10 +175,16 @@ export class RemappingUnit implements Translator {
     );
   }
 
-  #connect(): void {
+  #connect({ inFlight }: RemappingUnitOptions): void {
     const registers = this.#registers;
+    const drains = this.capabilities.has("DWD") || this.capabilities.has("DRD");
     new GlobalCommand(registers, this.capabilities, {
-      setRootTable: (rtaddr) => this.translation.setRootTable(rtaddr),
+      setRootTable: (rtaddr) => this.translation.setRootTable(rootInUse(rtaddr, this.capabilities)),
+      isTranslating: () => this.translation.enabled,
+      whenDrained: (callback) => {
+        if (inFlight === undefined || !drains) callback();
+        else inFlight.whenEarlierDone(callback);
+      },
       setTranslation: (enabled) => {
         this.translation.setTranslation(enabled);
         if (!enabled) this.#faults.restart();
@@ -181,9 +207,21 @@ export class RemappingUnit implements Translator {
     });
   }
 
-  /** Reads `width` bytes of the register page at `offset`; any place, any alignment. */
+  /** Bytes of its register window: one page, or 2^N where CAP and ECAP put registers beyond it. */
+  get registerWindow(): number {
+    return this.#registers.size;
+  }
+
+  /** Reads `width` bytes of the register window at `offset`; any place, any alignment. */
   readRegister(offset: number, width: RegisterWidth): bigint {
-    return this.#registers.read(offset, width);
+    const value = this.#registers.read(offset, width);
+    if (this.trace.enabled) this.trace.emit(REGISTER_READ, { offset, width, value });
+    return value;
+  }
+
+  /** Every word of the register window that is not 0, by offset; nobody hears of it. */
+  get registerWords(): SavedWords {
+    return this.#registers.save();
   }
 
   /** Writes the low `width` bytes of `value`. What it sets going has happened, or waits for others, when this returns. */
@@ -192,7 +230,13 @@ export class RemappingUnit implements Translator {
     const stopped = this.#isQueueStopped();
     this.#registers.write(offset, width, value);
     // Clearing the error lets the queue go on with the descriptor it stopped at.
-    if (stopped && !this.#isQueueStopped()) this.#queue.run();
+    const resumes = !this.capabilities.deviations.queueResumesByTailOnly;
+    if (stopped && resumes && !this.#isQueueStopped()) this.#queue.run();
+    this.#settled();
+  }
+
+  #settled(): void {
+    if (this.trace.enabled) this.trace.emit(SETTLED, {});
   }
 
   #isQueueStopped(): boolean {
@@ -217,6 +261,11 @@ export class RemappingUnit implements Translator {
 
   #recordFault(fault: VtdFault, request: DmaRequest): void {
     if (fault.silenced !== undefined) return;
+    if (this.trace.enabled) {
+      const { source, pasid, address, code } = fault;
+      const { access, addressType } = request;
+      this.trace.emit(REFUSAL_RECORDED, { source, pasid, address, access, addressType, code });
+    }
     const both = READ | WRITE;
     const isAtomic =
       (request.access & both) === both && request.addressType !== TRANSLATION_REQUEST;
@@ -224,12 +273,14 @@ export class RemappingUnit implements Translator {
       source: fault.source,
       info: fault.address & ~0xfffn,
       code: fault.code,
+      inTables: fault.stage !== 0,
       pasid: fault.pasid,
       kind: isAtomic ? "atomic" : fault.access.read || fault.access.execute ? "read" : "write",
       execute: fault.access.execute,
       privileged: fault.access.privileged,
       addressType: request.addressType,
     });
+    this.#settled();
   }
 
   #recordPageFault(code: number, request: PageRequest): void {
@@ -276,7 +327,9 @@ export class RemappingUnit implements Translator {
 
   /** Takes a page request from a device (§7.4). */
   requestPage(request: PageRequest): PageRequestOutcome {
-    return this.#pages.request(request);
+    const outcome = this.#pages.request(request);
+    this.#settled();
+    return outcome;
   }
 
   /**
@@ -295,6 +348,48 @@ export class RemappingUnit implements Translator {
     this.#completion.raise();
   }
 
+  /**
+   * Everything that software or a device could notice, as plain data. Caches
+   * are left out: hardware may drop what they hold at any time.
+   *
+   * @throws SaveRefusedError while an invalidation or a switch of translation is not over
+   */
+  save(): UnitState {
+    const { translation } = this;
+    if (!this.#work.isIdle) throw new SaveRefusedError("an invalidation of the unit is not over");
+    if (this.#registers.has(spec.GSTS, "TES") !== translation.enabled) {
+      throw new SaveRefusedError("the unit waits for requests before it switches translation");
+    }
+    return {
+      schema: "softiommu/vtd-unit-state@1",
+      registers: this.#registers.save(),
+      enabled: translation.enabled,
+      rootTableAddress: hex(translation.rootTableAddress),
+      nextFaultRecord: this.#faults.next,
+      queue: this.#queue.save(),
+      registerInvalidation: this.#registerInvalidation.save(),
+      interruptRemapping: this.#remapping.save(),
+    };
+  }
+
+  /**
+   * Puts everything back to what `save` saw; subscribers stay.
+   *
+   * @throws RestoreError when it was another kind of unit
+   */
+  restore(state: UnitState): void {
+    requireSameUnit(state, this.capabilities);
+    this.reset();
+    this.#registers.restore(state.registers);
+    this.#queue.restore(state.queue);
+    this.#faults.restart(state.nextFaultRecord);
+    this.#protected.follow();
+    this.#registerInvalidation.restore(state.registerInvalidation);
+    this.#remapping.restore(state.interruptRemapping);
+    this.translation.setRootTable(BigInt(state.rootTableAddress));
+    this.translation.setTranslation(state.enabled);
+  }
+
   /** Puts everything into its reset state; subscribers stay. */
   reset(): void {
     this.#registers.reset();
@@ -306,5 +401,6 @@ export class RemappingUnit implements Translator {
     this.#registerInvalidation.reset();
     this.#remapping.reset();
     this.translation.reset();
+    if (this.trace.enabled) this.trace.emit(UNIT_RESET, {});
   }
 }

@@ -50,6 +50,18 @@ describe("requests", () => {
     expect(rig.memory.read8(0x5123n)).toBe(0x99);
   });
 
+  test("VTD-REQ-02: whatever its PASID entry says", () => {
+    const { rig } = rigWith(TARGET | 3n);
+    // No entry, and one that is wrong.
+    for (const entry of [0n, ~0n]) {
+      rig.poke(rig.pasidEntry({}), entry);
+      rig.flush();
+      const bytes = Uint8Array.of(0x77);
+      expect(rig.port.transfer(0x5124n, bytes, WRITE, NO_PASID, TRANSLATED)).toEqual({ ok: true });
+    }
+    expect(rig.memory.read8(0x5124n)).toBe(0x77);
+  });
+
   test("VTD-REQ-03: a translation request is granted what it may do of what it asked for", () => {
     const ask = (leaf: bigint, access: number) => {
       const { rig } = rigWith(leaf);

@@ -82,11 +82,13 @@ export const OPERATIONS = {
   requestPage: 5,
   /** Lets the transfer go that is held. */
   release: 6,
+  /** Says that no page is asked for any more with the PASID. */
+  stopMarker: 7,
 } as const;
 
 /** STATUS.fault where the engine itself refuses; what comes from outside keeps its code. */
 export const ENGINE_FAULTS = {
-  /** No such operation, or nothing to release, or a transfer is held already. */
+  /** No such operation, nothing to release, a transfer is held already, or a Stop Marker without a PASID. */
   command: 0xf0,
   /** LENGTH is 0, or beyond the buffer or the limit. */
   length: 0xf1,

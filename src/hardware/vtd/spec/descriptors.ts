@@ -38,10 +38,15 @@ export const IOTLB_DESCRIPTOR = descriptor("IOTLB invalidate", "§6.5.2.3", {
 });
 
 export const DEVICE_TLB_DESCRIPTOR = descriptor("device-TLB invalidate", "§6.5.2.5", {
-  PFSID_LOW: { at: 12, width: 4, doc: "source of the physical function, bits 3:0" },
+  PFSID_LOW: { at: 12, width: 4, needs: "DIT", doc: "source of the physical function, bits 3:0" },
   MIP: { at: 16, width: 5, doc: "invalidations that may be pending" },
   SID: { at: 32, width: 16, doc: "source" },
-  PFSID_HIGH: { at: 52, width: 12, doc: "source of the physical function, bits 15:4" },
+  PFSID_HIGH: {
+    at: 52,
+    width: 12,
+    needs: "DIT",
+    doc: "source of the physical function, bits 15:4",
+  },
   S: { at: 64, doc: "the address's trailing ones give the size" },
   ADDR: { at: 76, width: 52, kind: "address", doc: "first page, with the size" },
 });
@@ -85,10 +90,15 @@ export const PASID_DEVICE_TLB_DESCRIPTOR = descriptor(
   "§6.5.2.6",
   {
     MIP: { at: 4, width: 5, doc: "invalidations that may be pending" },
-    PFSID_LOW: { at: 12, width: 4, doc: "source of the physical function, bits 3:0" },
+    PFSID_LOW: { at: 12, width: 4, needs: "DIT", doc: "source of the physical function, bits 3:0" },
     SID: { at: 16, width: 16, doc: "source" },
     PASID: { at: 32, width: 20, doc: "PASID" },
-    PFSID_HIGH: { at: 52, width: 12, doc: "source of the physical function, bits 15:4" },
+    PFSID_HIGH: {
+      at: 52,
+      width: 12,
+      needs: "DIT",
+      doc: "source of the physical function, bits 15:4",
+    },
     G: { at: 64, doc: "global translations too" },
     S: { at: 75, doc: "the address's trailing ones give the size" },
     ADDR: { at: 76, width: 52, kind: "address", doc: "first page, with the size" },

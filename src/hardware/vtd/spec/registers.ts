@@ -136,7 +136,7 @@ export const IQT = register("IQT", 8, "§11.4.9.2", {
 });
 export const IQA = register("IQA", 8, "§11.4.9.3", {
   QS: rw(0, 3, "2^(QS+8) descriptors of 16 bytes"),
-  DW: rw(11, 1, "descriptors have 32 bytes"),
+  DW: { at: 11, access: "rw", needs: "SMTS", doc: "descriptors have 32 bytes" },
   IQA: page("the queue"),
 });
 export const ICS = register("ICS", 4, "§11.4.9.4", {
