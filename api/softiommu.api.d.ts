@@ -126,7 +126,7 @@ interface Region {
   readonly endPfn: number;
   /** The bank to read frame `pfn` from; valid until the next call. */
   bankToRead(pfn: number): Bank;
-  /** The bank to write frame `pfn` to. */
+  /** The bank to write frame `pfn` to; all its frames may be written. One of several frames stays valid until its buffer is taken away. */
   bankToWrite(pfn: number): Bank;
   /** Called after `length` bytes at `offset` in frame `pfn` have been written, where somebody must hear of writes. */
   wrote?(pfn: number, offset: number, length: number): void;
@@ -567,13 +567,15 @@ interface Deviations {
   readonly wholeDwordsOnly: boolean;
   /** The event control registers take the low half of an 8-byte write; the data register behind them gets nothing. */
   readonly eventControlAlone: boolean;
+  /** An 8-byte write that begins where no register is clears what is in its upper half, FSTS or ICS, and withdraws no event. */
+  readonly statusHalfUnheard: boolean;
   /** Bits that software cannot write although the specification has them writable, by register. */
   readonly readOnlyBits: Readonly<Record<string, bigint>>;
-  /** IQA reads the address of the queue in use, 0 before one is; its size and width as written. */
+  /** IQA reads the address of the queue in use, within the host's width, 0 before one is; its size and width as written. */
   readonly queueAddressLatched: boolean;
   /** The queue can be switched off only when it is empty and the last descriptor was a wait. */
   readonly queueEndsWithWait: boolean;
-  /** GCMD.CFI does nothing; messages in compatibility format pass. */
+  /** GCMD.CFI does nothing; messages in compatibility format pass, in extended interrupt mode too. */
   readonly compatibleInterruptsPass: boolean;
   /** A fault event that waits for its mask is withdrawn by writing FSTS only, not by freeing the last record. */
   readonly faultEventKept: boolean;
@@ -597,6 +599,57 @@ interface Deviations {
   readonly validityBeforePresence: boolean;
   /** Descriptors of scalable mode are taken in legacy mode too. */
   readonly scalableDescriptorsAnywhere: boolean;
+  /** IQERCD.IQEI stays 0: why the queue has stopped is not told. */
+  readonly queueErrorsUnexplained: boolean;
+  /** A context-cache invalidation by domain is done, and reported, as one of all. */
+  readonly contextDomainAsGlobal: boolean;
+  /** Device-TLB descriptors are taken without ECAP.DT, and do nothing. */
+  readonly deviceTlbDescriptorsAnywhere: boolean;
+  /** Clearing FSTS.IQE does not set the queue going again; writing IQT does. */
+  readonly queueResumesByTailOnly: boolean;
+  /** Bits that software can write although the specification has them reserved, by register; they do nothing. */
+  readonly writableBits: Readonly<Record<string, bigint>>;
+  /** The tail counts as it was written: one that is no multiple of 32 in a 256-bit queue is an error at once, on or off, and moves nothing. */
+  readonly tailTakenWhenWritten: boolean;
+  /** A wait whose status cannot be written stops the queue; its event is raised all the same. */
+  readonly statusMustBeWritten: boolean;
+  /** An invalidation of a whole PASID drops second-stage translations too, those of PASID 0. */
+  readonly pasidInvalidatesSecondStage: boolean;
+  /** Of RTADDR.TTM only its low bit counts, and not even that without scalable mode: there is no abort mode, and no wrong one. */
+  readonly rootModeIsOneBit: boolean;
+  /** The interrupt remapping table in use survives a reset. */
+  readonly interruptTableSurvivesReset: boolean;
+  /** The source of a message is not compared where it is ffff, which stands for one that nobody knows. */
+  readonly unknownSourcePasses: boolean;
+  /** IRTA.EIME counts without ECAP.EIM. */
+  readonly extendedInterruptsAnywhere: boolean;
+  /** A destination beyond 8 bits is cut without extended interrupt mode, not refused. */
+  readonly interruptDestinationCut: boolean;
+  /** SVT=3 is refused as a source that does not match. */
+  readonly badValidationIsMismatch: boolean;
+  /** SVT=2 takes the first bus from SID 7:0 and the last from SID 15:8. */
+  readonly busRangeReversed: boolean;
+  /** A message's upper data is looked at once the entry has been found good, and its fault recorded without an index. */
+  readonly messageDataLast: boolean;
+  /** Interrupt remapping entries are read anew for each message. */
+  readonly interruptEntriesNotKept: boolean;
+  /** The sum of handle and subhandle has 16 bits. */
+  readonly interruptIndexWraps: boolean;
+  /** The mask of an interrupt entry invalidation may be beyond ECAP.MHMV. */
+  readonly interruptMaskUnchecked: boolean;
+  /** FRCD.PP and PV of a request without a PASID that page tables have refused; 0 and 0 when absent. */
+  readonly recordedWithoutPasid: {
+    readonly pp: boolean;
+    readonly pv: number;
+  } | undefined;
+  /** IQA.DW reads 0, whatever was written. */
+  readonly queueWidthHidden: boolean;
+  /** Setting the root table and switching translation on or off drop everything cached. */
+  readonly rootCommandsFlush: boolean;
+  /** Addresses of the root and the interrupt remapping table are cut to the host's width. */
+  readonly tableAddressesCut: boolean;
+  /** Page group responses with a PASID are taken without ECAP.PRS and in queues of either width, and do nothing. */
+  readonly pageResponsesAnywhere: boolean;
   /** FPD of a PASID directory entry or a PASID entry counts only once the PASID entry is found to be valid. */
   readonly pasidFpdNeedsValidity: boolean;
   /** Reserved bits are looked at in both halves of a scalable root entry. */
@@ -626,6 +679,8 @@ interface Capabilities extends ReservedBy {
   readonly faultRecords: number;
   /** The largest address mask of a page invalidation, CAP.MAMV. */
   readonly largestAddressMask: number;
+  /** The largest index mask of an interrupt entry invalidation, ECAP.MHMV. */
+  readonly largestHandleMask: number;
   /** Erratum 772415: accessed and dirty updates of nested first-stage entries skip the second stage's write permission. */
   readonly erratum772415: boolean;
   /** Accessed and dirty flags are updated even where page walks are not snooped, as QEMU does. */
@@ -1033,6 +1088,893 @@ interface ReadOptions {
  * @throws CaptureError when there is no such thing, or anything about it is bad
  */
 declare const readCapture: (files: FileSource, options?: ReadOptions) => Capture;
+/** Something holds what cannot be saved; the message names it. */
+declare class SaveRefusedError extends Error {
+  constructor(what: string);
+}
+/** What was saved does not fit what it is to be restored into, or is damaged. */
+declare class RestoreError extends Error {
+  constructor(why: string);
+}
+/** The 32-bit words of some bytes that are not 0: pairs of an offset in bytes, a multiple of 4, and a value. */
+type SavedWords = readonly (readonly [offset: number, value: number])[];
+/** @param bytes their count is a multiple of 4 */
+declare const saveWords: (bytes: Uint8Array) => SavedWords;
+/**
+ * Puts `bytes` back to what `saveWords` saw.
+ *
+ * @throws RestoreError when a word lies outside
+ */
+declare const restoreWords: (bytes: Uint8Array, words: SavedWords) => void;
+/**
+ * The event channel. Every change of state is an event whose type is declared
+ * beside the code that emits it and whose name is `room.event`. With no
+ * listener an event costs one test of a boolean:
+ *
+ * ```ts
+ * if (trace.enabled) trace.emit(IOTLB_MISS, { source, iova });
+ * ```
+ */
+/** What kind of event it is: its name and, in the type, what it carries. */
+interface EventType<Payload> {
+  /** `room.event`, for instance `vtd.iotlb-miss`. */
+  readonly name: string;
+  /** Only in the type: carries `Payload`. */
+  readonly payload?: Payload;
+}
+/** One event as a listener receives it. */
+interface TraceEvent {
+  readonly name: string;
+  readonly payload: unknown;
+}
+/** Called for each event whose name matches. Must not change what it is given. */
+type TraceListener = (event: TraceEvent) => void;
+/** Declares an event type. */
+declare const defineEvent: <Payload>(name: `${string}.${string}`) => EventType<Payload>;
+/** Where a machine's rooms send their events and listeners receive them. */
+declare class TraceChannel {
+  #private;
+  /** Whether anybody listens. Emitters test it first, so that a silent channel is free. */
+  enabled: boolean;
+  /**
+   * Listens to events.
+   *
+   * @param glob which names, with `*` for any run of characters
+   * @returns a function that ends the subscription
+   */
+  listen(glob: string, listener: TraceListener): () => void;
+  /** Delivers an event to each listener whose glob matches, in the order of subscription. */
+  emit<Payload>(type: EventType<Payload>, payload: Payload): void;
+}
+/** A message-signalled interrupt on its way: a write to FEE0_0000 to FEEF_FFFF. */
+interface MsiMessage {
+  /** Requester ID of who sends it. */
+  readonly source: number;
+  /** Where it is written; bits 63:32 are used in the units' own events only. */
+  readonly address: bigint;
+  /** What is written, 32 bits. */
+  readonly data: number;
+}
+/** An interrupt as a local APIC gets it. */
+interface Interrupt {
+  /** 0 to 255. */
+  readonly vector: number;
+  /** APIC ID, 8 bits, or 32 where extended interrupt mode is on. */
+  readonly destination: number;
+  readonly destinationMode: "logical" | "physical";
+  readonly redirectionHint: boolean;
+  /** 0 fixed, 1 lowest priority, 2 SMI, 4 NMI, 5 INIT, 7 ExtINT. */
+  readonly deliveryMode: number;
+  readonly triggerMode: "edge" | "level";
+}
+/** Where interrupts end: a local APIC, or a test's list. */
+interface InterruptSink {
+  deliver(interrupt: Interrupt): void;
+}
+/** First address of the range that interrupts are written to. */
+declare const INTERRUPT_RANGE_START = 4276092928n;
+/** Last address of that range. */
+declare const INTERRUPT_RANGE_LAST = 4277141503n;
+/**
+ * Reads a message in compatibility format (Intel SDM volume 3, 11.11): what an
+ * APIC makes of it when nothing remaps it.
+ *
+ * @param extendedDestination bits 31:8 of the destination, which only a unit's own events carry
+ */
+declare const decodeCompatibleMessage: ({
+  address,
+  data
+}: MsiMessage, extendedDestination?: number) => Interrupt;
+/** A naturally aligned range of addresses, as ATS names it. */
+interface AtsRange {
+  /** First address; a multiple of the size. */
+  readonly address: bigint;
+  /** log2 of the size in bytes, 12 to 64; 64 is every address. */
+  readonly sizeLg2: number;
+}
+/** A range as it is on the wire and in descriptors: bits 63:12 of an address field, and the S bit. */
+interface AtsRangeEncoding {
+  readonly address: bigint;
+  /** Whether the range is larger than 4 KiB. */
+  readonly s: boolean;
+}
+/**
+ * Encodes a range: with S set, the lowest 0 bit from bit 12 up ends a run of
+ * ones, and the range has twice the size that its position stands for
+ * (PCIe 6.3 §10.2.3.2).
+ *
+ * @param range `sizeLg2` is 12 to 64; address bits below the size are ignored
+ */
+declare const encodeAtsRange: ({
+  address,
+  sizeLg2
+}: AtsRange) => AtsRangeEncoding;
+/**
+ * Decodes a range. Ones from bit 12 to 63 name no range in the specification;
+ * they are taken as every address, so that nothing stale survives.
+ */
+declare const decodeAtsRange: ({
+  address,
+  s
+}: AtsRangeEncoding) => AtsRange;
+/** What a device's cache of translations has to drop (PCIe 6.3 §10.3). */
+interface AtsInvalidation extends AtsRange {
+  /** Translations of requests with this PASID, or `NO_PASID` for those without. */
+  readonly pasid: number;
+  /** Whatever the PASID; only for devices that advertise Global Invalidate. */
+  readonly global: boolean;
+}
+/** A device's cache of translations, as a remapping unit sees it. */
+interface AtsTarget {
+  /**
+   * Drops what `invalidation` covers. `completed` is called once no request in
+   * flight uses a dropped translation any more: at once, or later, exactly once
+   * (§10.3.3), with `false` by a device whose answer names another invalidation.
+   * A device that does not answer never calls it.
+   */
+  invalidate(invalidation: AtsInvalidation, completed: (right?: boolean) => void): void;
+  /** Takes the answer to a group of page requests; absent where the device has no page request interface. */
+  respond?(response: PageGroupResponse): void;
+}
+/** A page request message (PCIe 6.3 §10.4.1). */
+interface PageRequest {
+  /** Requester ID. */
+  readonly source: number;
+  /** The PASID, or `NO_PASID`. */
+  readonly pasid: number;
+  /** First address of the page. */
+  readonly address: bigint;
+  readonly read: boolean;
+  readonly write: boolean;
+  readonly execute: boolean;
+  readonly privileged: boolean;
+  /** Page request group index, 9 bits. */
+  readonly group: number;
+  /** Whether it is the last one of its group, so that a response is due. */
+  readonly last: boolean;
+}
+/**
+ * Whether a page request is a Stop Marker: one with a PASID that asks neither to
+ * read nor to write, and has the last-request bit. It says that the requests
+ * before it were the last ones with the PASID, and nobody answers it (PCIe 6.3
+ * §10.4.1.2).
+ */
+declare const isStopMarker: ({
+  pasid,
+  read,
+  write,
+  last
+}: Omit<PageRequest, "source">) => boolean;
+/** What became of a page request: software has it, the unit answered it itself, or it was refused. */
+type PageRequestOutcome = "overflow" | "queued" | "refused";
+/** Every request of the group was served (PCIe 6.3 §10.4.2.1). */
+declare const PAGE_RESPONSE_SUCCESS = 0;
+/** A page of the group is not there, or not with that permission. */
+declare const PAGE_RESPONSE_INVALID_REQUEST = 1;
+/** Something is broken; the function may ask no more. */
+declare const PAGE_RESPONSE_FAILURE = 15;
+/** The answer to a group of page requests (PCIe 6.3 §10.4.2). */
+interface PageGroupResponse {
+  /** Requester ID that the group came from. */
+  readonly destination: number;
+  /** The PASID, or `NO_PASID`. */
+  readonly pasid: number;
+  /** Page request group index, 9 bits. */
+  readonly group: number;
+  /** `PAGE_RESPONSE_SUCCESS`, `PAGE_RESPONSE_INVALID_REQUEST` or `PAGE_RESPONSE_FAILURE`; hardware takes others as failure. */
+  readonly code: number;
+}
+/** Permissions and properties of a request; or-ed together in `DmaRequest.access`. */
+declare const READ = 1;
+/** Writes memory. A request that reads and writes is an AtomicOp. */
+declare const WRITE = 2;
+/** Asks to execute what it reads; only with a PASID. */
+declare const EXECUTE = 4;
+/** Comes with supervisor privilege; only with a PASID. */
+declare const PRIVILEGED = 8;
+/** An ordinary request: its address is to be translated (PCIe AT 00b). */
+declare const UNTRANSLATED = 0;
+/** An ATS translation request: it wants the translation, not the data (PCIe AT 01b). */
+declare const TRANSLATION_REQUEST = 1;
+/** A request whose address a device has translated before (PCIe AT 10b). */
+declare const TRANSLATED$1 = 2;
+/** What `DmaRequest.pasid` is for a request without a PASID. */
+declare const NO_PASID = -1;
+/** Why a request was refused. Units refine it; a device only learns that it was. */
+interface DmaFault {
+  /** The architecture's number for the reason. */
+  readonly code: number;
+  /** One sentence that says what was wrong. */
+  readonly message: string;
+}
+/**
+ * One request on its way to memory, and its answer.
+ *
+ * A device owns the object and uses it again for the next request, so that
+ * translating allocates nothing. Address halves are int32, as in `bits/halves`.
+ * A request does not cross a 4 KiB boundary; whoever moves more data splits it.
+ */
+declare class DmaRequest {
+  /** Requester ID: bus 15:8, device 7:3, function 2:0. */
+  source: number;
+  /** The request's PASID, 20 bits, or `NO_PASID`. */
+  pasid: number;
+  /** Bits 63:32 of the address. */
+  hi: number;
+  /** Bits 31:0 of the address. */
+  lo: number;
+  /** Bytes from the address on; at least 1, and inside one 4 KiB page. */
+  length: number;
+  /** `READ`, `WRITE`, `EXECUTE` and `PRIVILEGED`, or-ed. */
+  access: number;
+  /** `UNTRANSLATED`, `TRANSLATION_REQUEST` or `TRANSLATED`. */
+  addressType: number;
+  /** Answer: bits 63:32 of the physical address of the first byte. */
+  outHi: number;
+  /** Answer: bits 31:0 of the physical address of the first byte. */
+  outLo: number;
+  /** Answer: log2 of the size of the page that holds it, in both spaces alike; 64 when nothing was translated. */
+  pageLg2: number;
+  /** Answer: which of `READ`, `WRITE`, `EXECUTE` the translation grants; what ATS returns. */
+  granted: number;
+  /** Answer: why the request was refused; `undefined` when it was not. */
+  fault: DmaFault | undefined;
+}
+/** What translates requests: a remapping unit, or the absence of one. */
+interface Translator {
+  /**
+   * Translates `request` and puts the answer into it.
+   *
+   * @returns `false` when it is refused, with `request.fault` set
+   */
+  translate(request: DmaRequest): boolean;
+  /** Takes a page request; absent where nobody serves page requests. An answer may come before this returns. */
+  requestPage?(request: PageRequest): PageRequestOutcome;
+}
+/** Time as a machine sees it. Nobody reads the host's clock. */
+interface Clock {
+  /** Nanoseconds since the machine began. */
+  now(): bigint;
+  /**
+   * Calls `callback` once `ns` nanoseconds have passed.
+   *
+   * @returns a function that calls it off
+   */
+  after(ns: bigint, callback: () => void): () => void;
+}
+/** A clock that stands still until it is told to go on. Alarms ring in the order of their times, then of their setting. */
+declare class ManualClock implements Clock {
+  #private;
+  now(): bigint;
+  after(ns: bigint, callback: () => void): () => void;
+  /** Lets `ns` nanoseconds pass; alarms set meanwhile ring too when their time comes. */
+  advance(ns: bigint): void;
+}
+/** log2 of the number of entries of each of a unit's caches. */
+interface CacheSizes {
+  /** Context entries, 0 to 16. */
+  readonly contextsLg2?: number;
+  /** PASID entries, 0 to 16. */
+  readonly pasidsLg2?: number;
+  /** Translations of 4 KiB pages, 0 to 20; a quarter of it for each larger page size. */
+  readonly iotlbLg2?: number;
+  /** Paging structures of each stage and level, 0 to 20. */
+  readonly structuresLg2?: number;
+}
+/** What a unit has when nobody says otherwise. */
+declare const DEFAULT_CACHES: Required<CacheSizes>;
+/** The sizes in force, or those of a unit without caches. */
+declare const cacheSizes: (given: CacheSizes | "off" | undefined) => Required<CacheSizes>;
+declare const VER: Layout<"MAJOR" | "MINOR">;
+/** Commands: level bits keep their state as long as they are written 1, one-shot bits act once. Reads 0. */
+declare const GCMD: Layout<"CFI" | "EAFL" | "IRE" | "QIE" | "SFL" | "SIRTP" | "SRTP" | "TE" | "WBF">;
+declare const GSTS: Layout<"AFLS" | "CFIS" | "FLS" | "IRES" | "IRTPS" | "QIES" | "RTPS" | "TES" | "WBFS">;
+/** Context-cache invalidation by register. Writing ICC starts it. */
+declare const CCMD: Layout<"CAIG" | "CIRG" | "DID" | "FM" | "ICC" | "SID">;
+declare const FSTS: Layout<"AFO" | "APF" | "FRI" | "ICE" | "IQE" | "ITE" | "PFO" | "PPF">;
+declare const FECTL: Layout<"IM" | "IP">;
+declare const FEDATA: Layout<"DATA" | "EXTENDED">;
+declare const FEADDR: Layout<"MA">;
+declare const FEUADDR: Layout<"MUA">;
+declare const PMEN: Layout<"EPM" | "PRS">;
+declare const PLMBASE: Layout<"BASE">;
+declare const PLMLIMIT: Layout<"LIMIT">;
+declare const PHMBASE: Layout<"BASE">;
+declare const PHMLIMIT: Layout<"LIMIT">;
+declare const IQH: Layout<"QH">;
+declare const IQT: Layout<"QT">;
+declare const IQA: Layout<"DW" | "IQA" | "QS">;
+declare const ICS: Layout<"IWC">;
+declare const IECTL: Layout<"IM" | "IP">;
+declare const IEDATA: Layout<"DATA" | "EXTENDED">;
+declare const IEADDR: Layout<"MA">;
+declare const IEUADDR: Layout<"MUA">;
+/** Why the queue stopped. */
+declare const IQERCD: Layout<"ICESID" | "IQEI" | "ITESID">;
+declare const IRTA: Layout<"EIME" | "IRTA" | "S">;
+declare const PQH: Layout<"PQH">;
+declare const PQT: Layout<"PQT">;
+declare const PQA: Layout<"PQA" | "PQS">;
+declare const PRS: Layout<"PPR" | "PRO">;
+declare const PECTL: Layout<"IM" | "IP">;
+declare const PEDATA: Layout<"DATA" | "EXTENDED">;
+declare const PEADDR: Layout<"MA">;
+declare const PEUADDR: Layout<"MUA">;
+/** Invalidation address, at IRO*16. */
+declare const IVA: Layout<"ADDR" | "AM" | "IH">;
+/** IOTLB invalidation by register, at IRO*16 + 8. Writing IVT starts it. */
+declare const IOTLB: Layout<"DID" | "DR" | "DW" | "IAIG" | "IIRG" | "IVT">;
+/** Fault record, at FRO*16 + 16n. */
+declare const FRCD: Layout<"AT" | "EXE" | "F" | "FI" | "FR" | "PP" | "PRIV" | "PV" | "SID" | "T1" | "T2">;
+/** The registers of the fault event. */
+declare const FAULT_EVENT: {
+  readonly control: Layout<"IM" | "IP">;
+  readonly data: Layout<"DATA" | "EXTENDED">;
+  readonly address: Layout<"MA">;
+  readonly upper: Layout<"MUA">;
+};
+/** The registers of the completion event. */
+declare const COMPLETION_EVENT: {
+  readonly control: Layout<"IM" | "IP">;
+  readonly data: Layout<"DATA" | "EXTENDED">;
+  readonly address: Layout<"MA">;
+  readonly upper: Layout<"MUA">;
+};
+/** The registers of the page request event. */
+declare const PAGE_REQUEST_EVENT: {
+  readonly control: Layout<"IM" | "IP">;
+  readonly data: Layout<"DATA" | "EXTENDED">;
+  readonly address: Layout<"MA">;
+  readonly upper: Layout<"MUA">;
+};
+/** A register as one row: where it is, what it is, what it holds at reset. */
+interface RegisterRow {
+  readonly layout: Layout<string>;
+  readonly offset: number;
+  /** Value at reset, low quadword first. */
+  readonly reset: bigint;
+  /** Capability without which the register reads 0 and ignores writes. */
+  readonly needs?: string;
+}
+/** Every register of a unit with these values of CAP and ECAP, which say where some of them are. */
+declare const registerRows: (cap: bigint, ecap: bigint) => readonly RegisterRow[];
+/** Size in bytes of the register window of a unit whose CAP and ECAP keep to the first page. */
+declare const REGISTER_WINDOW = 4096;
+/** Widths of an access in bytes. */
+type RegisterWidth = 1 | 2 | 4 | 8;
+/**
+ * Called after a write that touched the register.
+ *
+ * @param written the bits that were written to it; others are 0
+ * @param touched which bits those are
+ */
+type RegisterHandler = (written: bigint, touched: bigint) => void;
+/**
+ * A unit's registers as software sees them: bytes, and for each bit whether it
+ * can be read, written, or cleared by writing 1. Accesses of any width at any
+ * place are answered; what is no register reads 0 and ignores writes.
+ */
+declare class RegisterFile {
+  #private;
+  readonly rows: readonly RegisterRow[];
+  /** Bytes of the window: 2^N pages, as many as CAP and ECAP make it (§8.3). */
+  readonly size: number;
+  readonly deviations: Deviations;
+  /** @throws RangeError when no unit can have these capabilities, naming the field: a bug in the caller */
+  constructor(capabilities: Capabilities);
+  /** Puts every register into its reset state. */
+  reset(): void;
+  /** Every register, as it is. */
+  save(): SavedWords;
+  /** Puts every register back, unheard by handlers. */
+  restore(words: SavedWords): void;
+  /** Has `handler` called after each write to any of the register's bytes. */
+  onWrite(layout: Layout<string>, handler: RegisterHandler): void;
+  /** Reads `width` bytes at `offset`; bytes beyond the window are 0. */
+  read(offset: number, width: RegisterWidth): bigint;
+  /** Writes the low `width` bytes of `value` at `offset`, then tells the registers they touch, in their order. */
+  write(offset: number, width: RegisterWidth, value: bigint): void;
+  /** The value of a field, as hardware sees it. `index` picks one of several registers with this layout. */
+  get<Name extends string>(layout: Layout<Name>, name: NoInfer<Name>, index?: number): bigint;
+  /** Whether a one-bit field is set. */
+  has<Name extends string>(layout: Layout<Name>, name: NoInfer<Name>, index?: number): boolean;
+  /** Sets a field, as hardware does: whatever software may do with it. */
+  set<Name extends string>(layout: Layout<Name>, name: NoInfer<Name>, value: bigint | number | boolean, index?: number): void;
+}
+/** How a unit reaches the translation caches of devices: a fabric, usually. */
+interface DeviceTlbs {
+  /**
+   * Sends an invalidation to the device with requester ID `source`.
+   *
+   * @param answered called when the device answers; with `false` when the answer
+   *   is not one to this invalidation
+   * @returns `false` when nobody takes it
+   */
+  invalidate(source: number, what: AtsInvalidation, answered: (right: boolean) => void): boolean;
+}
+/** Why nothing is recorded although a request was refused. */
+type Silence = "fpd" | "recoverable" | SilentRefusal;
+/** What refuses requests without a fault reason of its own. */
+type SilentRefusal = "abort-dma" | "cached-rights" | "protected-memory";
+/** The entry that refused a request, and where it was read. */
+interface FaultyEntry {
+  /** Physical address of the entry. */
+  readonly address: bigint;
+  /** The entry's first quadword; `undefined` when it could not be read. */
+  readonly value: bigint | undefined;
+}
+/** A request refused by a remapping unit. */
+interface VtdFault extends DmaFault {
+  readonly kind: "vtd";
+  /** Fault reason, §7.1.3; 0 where the architecture has none: abort-DMA mode, protected memory. */
+  readonly code: number;
+  readonly message: string;
+  /** What would have to change for the request to pass. */
+  readonly remedy: string;
+  /** Requester ID. */
+  readonly source: number;
+  /** The request's PASID; `undefined` when it came without one. */
+  readonly pasid: number | undefined;
+  readonly address: Iova;
+  readonly access: {
+    readonly read: boolean;
+    readonly write: boolean;
+    readonly execute: boolean;
+    readonly privileged: boolean;
+  };
+  /** The stage that refused; 0 before any page table was reached. */
+  readonly stage: 0 | 1 | 2;
+  /** The level of the paging entry, 0 the leaf; `undefined` where none was involved. */
+  readonly level: number | undefined;
+  readonly entry: FaultyEntry | undefined;
+  /** Set when hardware records nothing. */
+  readonly silenced: Silence | undefined;
+}
+/** Where a translation stopped. One object, used again for every translation. */
+declare class FaultSite {
+  /** The stage that refused; 0 before any page table was reached. */
+  stage: 0 | 1 | 2;
+  /** Level of the paging entry that refused; -1 where none was involved. */
+  level: number;
+  /** FPD in any entry consulted so far. */
+  fpd: boolean;
+  entry: FaultyEntry | undefined;
+  /** Qualified reasons that FPD does not silence. */
+  readonly alwaysRecorded: readonly number[];
+  constructor(alwaysRecorded?: readonly number[]);
+  /** Forgets the last translation. */
+  clear(): void;
+}
+/** Whether FPD in an entry consulted silences a fault with the reason `code`. */
+declare const isSilencedByFpd: (code: number, {
+  fpd,
+  alwaysRecorded
+}: FaultSite) => boolean;
+/** Makes the value for the refusal of `request` with the reason `code` at `site`. */
+declare const createFault: (code: number, request: DmaRequest, site: FaultSite) => VtdFault;
+/** Makes the value for a refusal that has no reason code and is never recorded. */
+declare const createSilentFault: (why: SilentRefusal, request: DmaRequest) => VtdFault;
+/** What a unit has done so far. */
+declare class Counters {
+  /** Page-table entries read. */
+  tableReads: number;
+  /** Root, context and PASID entries read. */
+  structureReads: number;
+  /** Translations that needed a walk. */
+  walks: number;
+  /** Those of them that met nothing out of the ordinary. */
+  quickWalks: number;
+  /** Accessed, dirty and extended-accessed updates made. */
+  flagUpdates: number;
+  /** Requests refused. */
+  faults: number;
+}
+/** Which context entries; `functionMask` 1 to 3 leaves out the low bits b2, b2:1, b2:0 of the function. */
+type ContextInvalidation = {
+  readonly granularity: "global";
+} | {
+  readonly granularity: "domain";
+  readonly domain: number;
+} | {
+  readonly granularity: "device";
+  readonly source: number;
+  readonly functionMask: number;
+};
+/** Which PASID entries; the domain is the one that was cached. */
+type PasidInvalidation = {
+  readonly granularity: "global";
+} | {
+  readonly granularity: "domain";
+  readonly domain: number;
+} | {
+  readonly granularity: "pasid";
+  readonly domain: number;
+  readonly pasid: number;
+};
+/** 2^`mask` pages of 4 KiB around `address`; `hint` keeps the paging-structure caches. */
+interface PageRange {
+  readonly address: bigint;
+  readonly mask: number;
+  readonly hint: boolean;
+}
+/** Which translations, of all stages. */
+type IotlbInvalidation = {
+  readonly granularity: "global";
+} | {
+  readonly granularity: "domain";
+  readonly domain: number;
+} | ({
+  readonly granularity: "page";
+  readonly domain: number;
+} & PageRange);
+/** Which first-stage and nested translations. */
+type PasidIotlbInvalidation = {
+  readonly granularity: "pasid";
+  readonly domain: number;
+  readonly pasid: number;
+} | ({
+  readonly granularity: "page";
+  readonly domain: number;
+  readonly pasid: number;
+} & PageRange);
+/** Everything that software can ask a unit to invalidate, decoded. */
+type Invalidation = {
+  readonly kind: "context";
+  readonly what: ContextInvalidation;
+} | {
+  readonly kind: "pasid";
+  readonly what: PasidInvalidation;
+} | {
+  readonly kind: "iotlb";
+  readonly what: IotlbInvalidation;
+  readonly drain: boolean;
+} | {
+  readonly kind: "pasid-iotlb";
+  readonly what: PasidIotlbInvalidation;
+} | {
+  readonly kind: "device-tlb";
+  readonly source: number;
+  readonly what: AtsInvalidation;
+} /** 2^`mask` interrupt remapping entries around `index`; all when there is no index. */ | {
+  readonly kind: "interrupt-entry";
+  readonly index: number | undefined;
+  readonly mask: number;
+};
+/**
+ * Whoever must do its part before an invalidation counts as done: a virtual
+ * machine monitor that shadows the tables, for instance.
+ */
+interface InvalidationSubscriber {
+  /**
+   * Called after the unit has dropped its own entries and before the
+   * invalidation completes.
+   *
+   * @param done to be called once, now or later; waits behind the invalidation
+   *   complete only then
+   */
+  invalidated(invalidation: Invalidation, done: () => void): void;
+}
+/** A unit's state as plain data. Addresses are hexadecimal strings. */
+interface UnitInspection {
+  readonly schema: "softiommu/vtd-unit@1";
+  readonly capabilities: {
+    readonly cap: string;
+    readonly ecap: string;
+    readonly hostAddressWidth: number;
+  };
+  readonly enabled: boolean;
+  readonly rootTableAddress: string;
+  readonly counters: Readonly<Record<string, number>>;
+  readonly caches: {
+    /** Requester IDs with a cached context entry. */readonly contexts: readonly number[];
+    readonly pasids: readonly {
+      readonly source: number;
+      readonly pasid: number;
+      readonly domain: number;
+    }[]; /** Cached translations by page size. */
+    readonly iotlb: {
+      readonly "4K": number;
+      readonly "2M": number;
+      readonly "1G": number;
+    };
+  };
+}
+/** What a unit is made of. */
+interface TranslationUnitOptions {
+  readonly capabilities: Capabilities;
+  /** Where its tables are and what its output addresses. */
+  readonly memory: PhysicalMemory;
+  /** Where its events go; nowhere when absent. */
+  readonly trace?: TraceChannel;
+  /** Sizes of its caches; `off` for a unit that reads every table for every request. */
+  readonly caches?: CacheSizes | "off";
+}
+/**
+ * A VT-d remapping unit's translation: from a request to a physical address or
+ * a fault, through tables in memory and caches that software must invalidate.
+ */
+declare class TranslationUnit implements Translator {
+  #private;
+  readonly capabilities: Capabilities;
+  readonly counters: Counters;
+  readonly trace: TraceChannel;
+  constructor(options: TranslationUnitOptions);
+  /** Whether requests are translated; if not, they pass. */
+  get enabled(): boolean;
+  /** The root table address register as it was set last. */
+  get rootTableAddress(): bigint;
+  /** Whether that register puts the unit into scalable mode. */
+  get isScalable(): boolean;
+  /**
+   * Makes the unit use another root table, as GCMD.SRTP does.
+   *
+   * @param rtaddr the root table address register: the table and its mode
+   */
+  setRootTable(rtaddr: bigint): void;
+  /** Switches translation on or off, as GCMD.TE does. */
+  setTranslation(enabled: boolean): void;
+  /** Translates `request`; `false` when it is refused, with `request.fault` set. */
+  translate(request: DmaRequest): boolean;
+  /** Invalidates context entries (§6.5.1.1). */
+  invalidateContext(what: ContextInvalidation): void;
+  /** Invalidates PASID entries (§6.5.1.2). */
+  invalidatePasid(what: PasidInvalidation): void;
+  /** Invalidates translations of a domain, in all stages (§6.5.1.3). */
+  invalidateIotlb(what: IotlbInvalidation): void;
+  /** Invalidates first-stage and nested translations of a PASID (§6.5.1.4). */
+  invalidatePasidIotlb(what: PasidIotlbInvalidation): void;
+  /**
+   * As `invalidatePasidIotlb` for the 2^`mask` pages of 4 KiB around the address
+   * `(hi, lo)`; `hint` keeps the paging-structure caches.
+   */
+  invalidatePasidPages(domain: number, pasid: number, hi: number, lo: number, mask: number, hint: boolean): void;
+  /** What refuses a page request of a device; see `Translation.pageRequestRefusal`. */
+  pageRequestRefusal(source: number, pasid: number): {
+    readonly code: number;
+    readonly recorded: boolean;
+  } | undefined;
+  /**
+   * Drops the first-stage or nested translation of the page that a device asks
+   * for (§6.5): what is cached of it is what the device could not use.
+   */
+  invalidateRequestedPage(source: number, pasid: number, address: bigint): void;
+  /** Puts everything into its reset state: translation off, no root table, empty caches. */
+  reset(): void;
+  /** The unit's state as plain data. */
+  inspect(): UnitInspection;
+}
+/** What interrupt remapping knows besides the registers. */
+interface InterruptRemappingState {
+  readonly enabled: boolean;
+  readonly compatible: boolean;
+  /** Address of the table in use, as hexadecimal. */
+  readonly table: string;
+  readonly entries: number;
+  readonly extended: boolean;
+}
+/** What a queue knows besides its registers while nothing is under way. */
+interface QueueState {
+  /** Address and size in bytes of the queue in use, as hexadecimal and number. */
+  readonly base: string;
+  readonly bytes: number;
+  readonly step: 16 | 32;
+  readonly asked: string;
+  readonly endsWithWait: boolean;
+}
+/**
+ * Invalidation by register: CCMD for contexts, IVA and IOTLB for translations
+ * (§6.5.1). Software must not use it while the queue is on; what it asks for
+ * then stays undone.
+ */
+declare class RegisterInvalidation {
+  #private;
+  constructor(registers: RegisterFile, capabilities: Capabilities, perform: (invalidation: Invalidation, done: () => void) => void);
+  /** What was written and cannot be read, as hexadecimal. */
+  save(): {
+    readonly contextCommand: string;
+    readonly address: string;
+  };
+  restore(state: ReturnType<RegisterInvalidation["save"]>): void;
+  /** Forgets what was written and cannot be read. */
+  reset(): void;
+}
+/** A unit's state as `RemappingUnit.save` gives it: plain data, addresses as hexadecimal. */
+interface UnitState {
+  readonly schema: "softiommu/vtd-unit-state@1";
+  readonly registers: SavedWords;
+  readonly enabled: boolean;
+  /** The root table in use: RTADDR may have been written since. */
+  readonly rootTableAddress: string;
+  readonly nextFaultRecord: number;
+  readonly queue: QueueState;
+  readonly registerInvalidation: ReturnType<RegisterInvalidation["save"]>;
+  readonly interruptRemapping: InterruptRemappingState;
+}
+/** What a whole unit is made of. */
+interface RemappingUnitOptions {
+  readonly capabilities: Capabilities;
+  /** Where its tables and queues are, and what its output addresses. */
+  readonly memory: PhysicalMemory;
+  /** Where interrupts go, remapped ones and its own events. */
+  readonly interrupts: InterruptSink;
+  readonly trace?: TraceChannel;
+  readonly caches?: CacheSizes | "off";
+  /** How it reaches devices' translation caches; without it there are none. */
+  readonly deviceTlbs?: DeviceTlbs;
+  /** What it drains: requests that it has translated and that have not touched memory yet. */
+  readonly inFlight?: {
+    whenEarlierDone(callback: () => void): void;
+  };
+  /** Delivers page group responses to devices. */
+  readonly respond?: (response: PageGroupResponse) => void;
+  /** Time for devices to answer in; without it they have all of it. */
+  readonly clock?: Clock;
+  /** Its own requester ID, for its events. */
+  readonly source?: number;
+}
+/**
+ * A VT-d remapping unit, whole: what software sees of it is a page of registers
+ * and what it reads and writes in memory; what devices see is that their
+ * requests are translated or refused.
+ */
+declare class RemappingUnit implements Translator {
+  #private;
+  readonly translation: TranslationUnit;
+  readonly trace: TraceChannel;
+  readonly capabilities: Capabilities;
+  /** @throws RangeError when no unit can have these capabilities, naming the field: a bug in the caller */
+  constructor(options: RemappingUnitOptions);
+  /** Bytes of its register window: one page, or 2^N where CAP and ECAP put registers beyond it. */
+  get registerWindow(): number;
+  /** Reads `width` bytes of the register window at `offset`; any place, any alignment. */
+  readRegister(offset: number, width: RegisterWidth): bigint;
+  /** Every word of the register window that is not 0, by offset; nobody hears of it. */
+  get registerWords(): SavedWords;
+  /** Writes the low `width` bytes of `value`. What it sets going has happened, or waits for others, when this returns. */
+  writeRegister(offset: number, width: RegisterWidth, value: bigint): void;
+  /** Translates a request; one that is refused is recorded, unless it is silenced. */
+  translate(request: DmaRequest): boolean;
+  /**
+   * Takes an interrupt message from a device, remaps it and delivers it.
+   *
+   * @returns `false` when it is blocked
+   */
+  deliver(message: MsiMessage): boolean;
+  /** Takes a page request from a device (§7.4). */
+  requestPage(request: PageRequest): PageRequestOutcome;
+  /**
+   * Has `subscriber` told of every invalidation before it completes.
+   *
+   * @returns a function that ends it; what it still owes counts as done
+   */
+  subscribe(subscriber: InvalidationSubscriber): () => void;
+  /**
+   * Everything that software or a device could notice, as plain data. Caches
+   * are left out: hardware may drop what they hold at any time.
+   *
+   * @throws SaveRefusedError while an invalidation or a switch of translation is not over
+   */
+  save(): UnitState;
+  /**
+   * Puts everything back to what `save` saw; subscribers stay.
+   *
+   * @throws RestoreError when it was another kind of unit
+   */
+  restore(state: UnitState): void;
+  /** Puts everything into its reset state; subscribers stay. */
+  reset(): void;
+}
+/** Memory that somebody else holds: an emulator's RAM, the bytes of a file. */
+interface ExternalBuffer {
+  /** Physical address of the first byte; a multiple of 4096. */
+  readonly base: bigint;
+  /** Size in bytes; a multiple of 4096. What the view does not cover is not there yet. */
+  readonly length: bigint;
+  /**
+   * The buffer's current view, its first byte the one at `base`. Asked again
+   * whenever the last one has been taken away, as WebAssembly does when a
+   * memory grows. Its offset in the buffer must be a multiple of 4.
+   */
+  readonly view: () => Uint8Array;
+  /** Called after each write, with the physical address of the first byte and the count of bytes. */
+  readonly onWrite?: (address: bigint, length: number) => void;
+}
+/** @throws RangeError when `base` or `length` is not page aligned, or the view not word aligned */
+declare const bufferRegion: (external: ExternalBuffer) => Region;
+/**
+ * Memory of which only written frames take space.
+ *
+ * @param ranges where it is: `base` and `length` in bytes, both multiples of
+ *   4096, up to 2^52; all of the 52-bit space when absent
+ */
+declare const createSparseMemory: (ranges?: readonly {
+  readonly base: bigint;
+  readonly length: bigint;
+}[]) => PhysicalMemory;
+/** Memory over buffers that somebody else holds, each at its own place. */
+declare const createBufferMemory: (...buffers: readonly ExternalBuffer[]) => PhysicalMemory;
+/**
+ * Memory of which only what has been written takes space. A frame that was
+ * never written reads as zeros and costs nothing, wherever it is.
+ *
+ * @param firstPfn the first frame
+ * @param frames how many; the whole space of 2^40 frames is as cheap as one
+ */
+declare const sparseRegion: (firstPfn: number, frames: number) => Region;
+declare namespace index_d_exports$5 {
+  export { Bank, ExternalBuffer, MAX_BANK_FRAMES, NO_BANK, PhysicalMemory, Region, WORDS_LG2, bankOver, bufferRegion, createBufferMemory, createSparseMemory, sparseRegion };
+}
+/** What a capture is made of; a `Capture` that has stored pages is one. */
+type CaptureContents = CapturedRegisters & {
+  readonly memory: PhysicalMemory; /** Where RAM is, by address and apart. */
+  readonly ram: readonly RamRange[]; /** The pages to keep, in the order in which they are written. */
+  readonly storedPages: readonly StoredPage[];
+};
+/** How a capture is written. */
+interface WriteOptions {
+  /** Compresses to gzip data; without it, files are written as they are. */
+  readonly gzip?: (bytes: Uint8Array) => Uint8Array;
+}
+/**
+ * Writes a capture: `regs.json`, `pages.json` and `pages.bin`, the last two
+ * with `.gz` behind their names when they are compressed.
+ *
+ * @throws RangeError when a page is not in memory or listed twice: a bug in the caller
+ */
+declare const writeCapture: (contents: CaptureContents, sink: FileSink, options?: WriteOptions) => void;
+/** What is recorded. */
+interface RecorderOptions {
+  /** In its reset state: a recording begins there. */
+  readonly unit: RemappingUnit;
+  readonly memory: PhysicalMemory;
+  /** Where RAM is, by address and apart. */
+  readonly ram: readonly RamRange[];
+  /** The most moments that are kept, besides those of refusals and the last one; 256 when absent. */
+  readonly moments?: number;
+}
+/**
+ * Records what happens to a unit from its reset state on: every register
+ * access, descriptor, refusal and message as a line, and registers and tables
+ * at each invalidation, refusal and page request. What comes of it is a capture
+ * that `replay` takes.
+ */
+declare class UnitRecorder {
+  #private;
+  constructor(options: RecorderOptions);
+  /** Ends the recording with a last moment, as it is now. */
+  close(): void;
+  /** How much there is. */
+  get counts(): {
+    readonly lines: number;
+    readonly descriptors: number;
+    readonly moments: number;
+  };
+  /**
+   * Writes the recording: `regtrace.txt`, `descs.txt`, `moments.json`, and a
+   * folder for each moment.
+   */
+  write(sink: FileSink, options?: WriteOptions): void;
+}
 /**
  * The registers in the text of a `regs.json`.
  *
@@ -1086,6 +2028,8 @@ interface ReplayedDescriptor {
 interface ReplayedFault {
   readonly line: number;
   readonly bdf: string;
+  /** `null` for a request without a PASID. */
+  readonly pasid: number | null;
   readonly address: bigint;
   readonly write: boolean;
   /** What was recorded. */
@@ -1165,84 +2109,13 @@ interface ListedEntry {
 interface ListedMapping extends ExpectedMapping {
   readonly raw: bigint | undefined;
 }
-declare const VER: Layout<"MAJOR" | "MINOR">;
-/** Commands: level bits keep their state as long as they are written 1, one-shot bits act once. Reads 0. */
-declare const GCMD: Layout<"CFI" | "EAFL" | "IRE" | "QIE" | "SFL" | "SIRTP" | "SRTP" | "TE" | "WBF">;
-declare const GSTS: Layout<"AFLS" | "CFIS" | "FLS" | "IRES" | "IRTPS" | "QIES" | "RTPS" | "TES" | "WBFS">;
-/** Context-cache invalidation by register. Writing ICC starts it. */
-declare const CCMD: Layout<"CAIG" | "CIRG" | "DID" | "FM" | "ICC" | "SID">;
-declare const FSTS: Layout<"AFO" | "APF" | "FRI" | "ICE" | "IQE" | "ITE" | "PFO" | "PPF">;
-declare const FECTL: Layout<"IM" | "IP">;
-declare const FEDATA: Layout<"DATA" | "EXTENDED">;
-declare const FEADDR: Layout<"MA">;
-declare const FEUADDR: Layout<"MUA">;
-declare const PMEN: Layout<"EPM" | "PRS">;
-declare const PLMBASE: Layout<"BASE">;
-declare const PLMLIMIT: Layout<"LIMIT">;
-declare const PHMBASE: Layout<"BASE">;
-declare const PHMLIMIT: Layout<"LIMIT">;
-declare const IQH: Layout<"QH">;
-declare const IQT: Layout<"QT">;
-declare const IQA: Layout<"DW" | "IQA" | "QS">;
-declare const ICS: Layout<"IWC">;
-declare const IECTL: Layout<"IM" | "IP">;
-declare const IEDATA: Layout<"DATA" | "EXTENDED">;
-declare const IEADDR: Layout<"MA">;
-declare const IEUADDR: Layout<"MUA">;
-/** Why the queue stopped. */
-declare const IQERCD: Layout<"ICESID" | "IQEI" | "ITESID">;
-declare const IRTA: Layout<"EIME" | "IRTA" | "S">;
-declare const PQH: Layout<"PQH">;
-declare const PQT: Layout<"PQT">;
-declare const PQA: Layout<"PQA" | "PQS">;
-declare const PRS: Layout<"PPR" | "PRO">;
-declare const PECTL: Layout<"IM" | "IP">;
-declare const PEDATA: Layout<"DATA" | "EXTENDED">;
-declare const PEADDR: Layout<"MA">;
-declare const PEUADDR: Layout<"MUA">;
-/** Invalidation address, at IRO*16. */
-declare const IVA: Layout<"ADDR" | "AM" | "IH">;
-/** IOTLB invalidation by register, at IRO*16 + 8. Writing IVT starts it. */
-declare const IOTLB: Layout<"DID" | "DR" | "DW" | "IAIG" | "IIRG" | "IVT">;
-/** Fault record, at FRO*16 + 16n. */
-declare const FRCD: Layout<"AT" | "EXE" | "F" | "FI" | "FR" | "PP" | "PRIV" | "PV" | "SID" | "T1" | "T2">;
-/** The registers of the fault event. */
-declare const FAULT_EVENT: {
-  readonly control: Layout<"IM" | "IP">;
-  readonly data: Layout<"DATA" | "EXTENDED">;
-  readonly address: Layout<"MA">;
-  readonly upper: Layout<"MUA">;
-};
-/** The registers of the completion event. */
-declare const COMPLETION_EVENT: {
-  readonly control: Layout<"IM" | "IP">;
-  readonly data: Layout<"DATA" | "EXTENDED">;
-  readonly address: Layout<"MA">;
-  readonly upper: Layout<"MUA">;
-};
-/** The registers of the page request event. */
-declare const PAGE_REQUEST_EVENT: {
-  readonly control: Layout<"IM" | "IP">;
-  readonly data: Layout<"DATA" | "EXTENDED">;
-  readonly address: Layout<"MA">;
-  readonly upper: Layout<"MUA">;
-};
-/** A register as one row: where it is, what it is, what it holds at reset. */
-interface RegisterRow {
-  readonly layout: Layout<string>;
-  readonly offset: number;
-  /** Value at reset, low quadword first. */
-  readonly reset: bigint;
-  /** Capability without which the register reads 0 and ignores writes. */
-  readonly needs?: string;
+/** More about a request, as in `DmaRequest`. */
+interface RequestDetails {
+  readonly access: number;
+  readonly addressType: number;
+  readonly pasid: number;
 }
-/** Every register of a unit with these values of CAP and ECAP, which say where some of them are. */
-declare const registerRows: (cap: bigint, ecap: bigint) => readonly RegisterRow[];
-/** Size of a unit's register window in bytes. */
-declare const REGISTER_WINDOW = 4096;
-/** Widths of an access in bytes. */
-type RegisterWidth = 1 | 2 | 4 | 8;
-/** What one line of a QEMU trace says, as far as replaying needs it. */
+/** What one line of a trace says, as far as replaying needs it. */
 type TraceEntry = /** The unit was put into its reset state. */{
   readonly kind: "reset";
 } /** Software wrote a register. */ | {
@@ -1274,7 +2147,11 @@ type TraceEntry = /** The unit was put into its reset state. */{
   readonly source: number;
   readonly code: number;
   readonly address: bigint;
-  readonly write: boolean;
+  readonly write: boolean; /** What only our own trace says: absent, it reads or writes, untranslated and without a PASID. */
+  readonly request?: RequestDetails;
+} /** A device asked for a page. */ | {
+  readonly kind: "page";
+  readonly request: PageRequest;
 } /** A fault record was filled; F is not set yet. */ | {
   readonly kind: "record";
   readonly index: number;
@@ -1355,153 +2232,8 @@ interface ReplayOptions {
  * @throws CaptureError when the recording is bad
  */
 declare const replayRecording: (recording: Recording, options?: ReplayOptions) => ReplayReport;
-/** What a capture is made of; a `Capture` that has stored pages is one. */
-type CaptureContents = CapturedRegisters & {
-  readonly memory: PhysicalMemory; /** Where RAM is, by address and apart. */
-  readonly ram: readonly RamRange[]; /** The pages to keep, in the order in which they are written. */
-  readonly storedPages: readonly StoredPage[];
-};
-/** How a capture is written. */
-interface WriteOptions {
-  /** Compresses to gzip data; without it, files are written as they are. */
-  readonly gzip?: (bytes: Uint8Array) => Uint8Array;
-}
-/**
- * Writes a capture: `regs.json`, `pages.json` and `pages.bin`, the last two
- * with `.gz` behind their names when they are compressed.
- *
- * @throws RangeError when a page is not in memory or listed twice: a bug in the caller
- */
-declare const writeCapture: (contents: CaptureContents, sink: FileSink, options?: WriteOptions) => void;
 declare namespace index_d_exports$1 {
-  export { AMD_REGISTERS, AmdCapture, AmdRegisterName, AmdRegisters, Capture, CaptureContents, CaptureError, CaptureProblem, CapturedMachine, CapturedRegisters, Deviation, DeviceReport, Difference, DifferenceKind, ExpectedMapping, FINDING_CODES, FaultRecord, FieldDifference, FileSink, FileSource, Finding, FindingCode, INSPECT_SCHEMA, InspectOptions, InspectReport, InspectTruncation, MAX_FINDINGS, MappedRange, Mapping, MemoryFiles, PasidReport, REPLAY_SCHEMA, RamRange, ReadOptions, RecordedMoment, Recording, Refusal, RegisterWords, ReplayOptions, ReplayReport, ReplayedDescriptor, ReplayedFault, ReplayedWindow, StageReport, StoredPage, TranslationType, UnpackFailure, Unseen, VTD_REGISTERS, VtdCapture, VtdRegisterName, VtdRegisters, WatchedRange, WriteOptions, amdRegisters, assumedVtdRegisters, faultRecordsOf, fileName, findPacked, formatRegisterFile, inspectCapture, inspectDocument, isGzip, mappingsOf, memoryFiles, parseRegisterFile, quote, rangesOf, readCapture, readExactly, readExpectedMappings, readRecording, readRegisters, readUnpacked, readWhole, registerAt, replayDocument, replayRecording, setRegister, vtdRegisters, withVtdRegisters, writeCapture };
-}
-/**
- * The event channel. Every change of state is an event whose type is declared
- * beside the code that emits it and whose name is `room.event`. With no
- * listener an event costs one test of a boolean:
- *
- * ```ts
- * if (trace.enabled) trace.emit(IOTLB_MISS, { source, iova });
- * ```
- */
-/** What kind of event it is: its name and, in the type, what it carries. */
-interface EventType<Payload> {
-  /** `room.event`, for instance `vtd.iotlb-miss`. */
-  readonly name: string;
-  /** Only in the type: carries `Payload`. */
-  readonly payload?: Payload;
-}
-/** One event as a listener receives it. */
-interface TraceEvent {
-  readonly name: string;
-  readonly payload: unknown;
-}
-/** Called for each event whose name matches. Must not change what it is given. */
-type TraceListener = (event: TraceEvent) => void;
-/** Declares an event type. */
-declare const defineEvent: <Payload>(name: `${string}.${string}`) => EventType<Payload>;
-/** Where a machine's rooms send their events and listeners receive them. */
-declare class TraceChannel {
-  #private;
-  /** Whether anybody listens. Emitters test it first, so that a silent channel is free. */
-  enabled: boolean;
-  /**
-   * Listens to events.
-   *
-   * @param glob which names, with `*` for any run of characters
-   * @returns a function that ends the subscription
-   */
-  listen(glob: string, listener: TraceListener): () => void;
-  /** Delivers an event to each listener whose glob matches, in the order of subscription. */
-  emit<Payload>(type: EventType<Payload>, payload: Payload): void;
-}
-/** A naturally aligned range of addresses, as ATS names it. */
-interface AtsRange {
-  /** First address; a multiple of the size. */
-  readonly address: bigint;
-  /** log2 of the size in bytes, 12 to 64; 64 is every address. */
-  readonly sizeLg2: number;
-}
-/** A range as it is on the wire and in descriptors: bits 63:12 of an address field, and the S bit. */
-interface AtsRangeEncoding {
-  readonly address: bigint;
-  /** Whether the range is larger than 4 KiB. */
-  readonly s: boolean;
-}
-/**
- * Encodes a range: with S set, the lowest 0 bit from bit 12 up ends a run of
- * ones, and the range has twice the size that its position stands for
- * (PCIe 6.3 §10.2.3.2).
- *
- * @param range `sizeLg2` is 12 to 64; address bits below the size are ignored
- */
-declare const encodeAtsRange: ({
-  address,
-  sizeLg2
-}: AtsRange) => AtsRangeEncoding;
-/**
- * Decodes a range. Ones from bit 12 to 63 name no range in the specification;
- * they are taken as every address, so that nothing stale survives.
- */
-declare const decodeAtsRange: ({
-  address,
-  s
-}: AtsRangeEncoding) => AtsRange;
-/** What a device's cache of translations has to drop (PCIe 6.3 §10.3). */
-interface AtsInvalidation extends AtsRange {
-  /** Translations of requests with this PASID, or `NO_PASID` for those without. */
-  readonly pasid: number;
-  /** Whatever the PASID; only for devices that advertise Global Invalidate. */
-  readonly global: boolean;
-}
-/** A device's cache of translations, as a remapping unit sees it. */
-interface AtsTarget {
-  /**
-   * Drops what `invalidation` covers. `completed` is called once no request in
-   * flight uses a dropped translation any more: at once, or later, exactly once
-   * (§10.3.3), with `false` by a device whose answer names another invalidation.
-   * A device that does not answer never calls it.
-   */
-  invalidate(invalidation: AtsInvalidation, completed: (right?: boolean) => void): void;
-  /** Takes the answer to a group of page requests; absent where the device has no page request interface. */
-  respond?(response: PageGroupResponse): void;
-}
-/** A page request message (PCIe 6.3 §10.4.1). */
-interface PageRequest {
-  /** Requester ID. */
-  readonly source: number;
-  /** The PASID, or `NO_PASID`. */
-  readonly pasid: number;
-  /** First address of the page. */
-  readonly address: bigint;
-  readonly read: boolean;
-  readonly write: boolean;
-  readonly execute: boolean;
-  readonly privileged: boolean;
-  /** Page request group index, 9 bits. */
-  readonly group: number;
-  /** Whether it is the last one of its group, so that a response is due. */
-  readonly last: boolean;
-}
-/** What became of a page request: software has it, the unit answered it itself, or it was refused. */
-type PageRequestOutcome = "overflow" | "queued" | "refused";
-/** Every request of the group was served (PCIe 6.3 §10.4.2.1). */
-declare const PAGE_RESPONSE_SUCCESS = 0;
-/** A page of the group is not there, or not with that permission. */
-declare const PAGE_RESPONSE_INVALID_REQUEST = 1;
-/** Something is broken; the function may ask no more. */
-declare const PAGE_RESPONSE_FAILURE = 15;
-/** The answer to a group of page requests (PCIe 6.3 §10.4.2). */
-interface PageGroupResponse {
-  /** Requester ID that the group came from. */
-  readonly destination: number;
-  /** The PASID, or `NO_PASID`. */
-  readonly pasid: number;
-  /** Page request group index, 9 bits. */
-  readonly group: number;
-  /** `PAGE_RESPONSE_SUCCESS`, `PAGE_RESPONSE_INVALID_REQUEST` or `PAGE_RESPONSE_FAILURE`; hardware takes others as failure. */
-  readonly code: number;
+  export { AMD_REGISTERS, AmdCapture, AmdRegisterName, AmdRegisters, Capture, CaptureContents, CaptureError, CaptureProblem, CapturedMachine, CapturedRegisters, Deviation, DeviceReport, Difference, DifferenceKind, ExpectedMapping, FINDING_CODES, FaultRecord, FieldDifference, FileSink, FileSource, Finding, FindingCode, INSPECT_SCHEMA, InspectOptions, InspectReport, InspectTruncation, MAX_FINDINGS, MappedRange, Mapping, MemoryFiles, PasidReport, REPLAY_SCHEMA, RamRange, ReadOptions, RecordedMoment, RecorderOptions, Recording, Refusal, RegisterWords, ReplayOptions, ReplayReport, ReplayedDescriptor, ReplayedFault, ReplayedWindow, StageReport, StoredPage, TranslationType, UnitRecorder, UnpackFailure, Unseen, VTD_REGISTERS, VtdCapture, VtdRegisterName, VtdRegisters, WatchedRange, WriteOptions, amdRegisters, assumedVtdRegisters, faultRecordsOf, fileName, findPacked, formatRegisterFile, inspectCapture, inspectDocument, isGzip, mappingsOf, memoryFiles, parseRegisterFile, quote, rangesOf, readCapture, readExactly, readExpectedMappings, readRecording, readRegisters, readUnpacked, readWhole, registerAt, replayDocument, replayRecording, setRegister, vtdRegisters, withVtdRegisters, writeCapture };
 }
 /**
  * Capability structures. A field that `needs` another one of the same
@@ -1614,6 +2346,10 @@ declare class ConfigSpace {
   reset(): void;
   /** Writes a field as software does, with one access of 32 bits around it; other fields keep their values. */
   writeField<Name extends string>(layout: Layout<Name>, name: Name, value: number): void;
+  /** Every register, as it is. */
+  save(): SavedWords;
+  /** Puts every register back, unheard by `onWrite`. */
+  restore(words: SavedWords): void;
   /** A copy of the space as it is. */
   inspect(): Uint8Array;
 }
@@ -1759,73 +2495,6 @@ declare class MmioMap {
  * @throws RangeError when it does not fit below 4 GiB: a bug in the caller
  */
 declare const assignMemory: (bus: Bus, start: bigint) => bigint;
-/** Permissions and properties of a request; or-ed together in `DmaRequest.access`. */
-declare const READ = 1;
-/** Writes memory. A request that reads and writes is an AtomicOp. */
-declare const WRITE = 2;
-/** Asks to execute what it reads; only with a PASID. */
-declare const EXECUTE = 4;
-/** Comes with supervisor privilege; only with a PASID. */
-declare const PRIVILEGED = 8;
-/** An ordinary request: its address is to be translated (PCIe AT 00b). */
-declare const UNTRANSLATED = 0;
-/** An ATS translation request: it wants the translation, not the data (PCIe AT 01b). */
-declare const TRANSLATION_REQUEST = 1;
-/** A request whose address a device has translated before (PCIe AT 10b). */
-declare const TRANSLATED$1 = 2;
-/** What `DmaRequest.pasid` is for a request without a PASID. */
-declare const NO_PASID = -1;
-/** Why a request was refused. Units refine it; a device only learns that it was. */
-interface DmaFault {
-  /** The architecture's number for the reason. */
-  readonly code: number;
-  /** One sentence that says what was wrong. */
-  readonly message: string;
-}
-/**
- * One request on its way to memory, and its answer.
- *
- * A device owns the object and uses it again for the next request, so that
- * translating allocates nothing. Address halves are int32, as in `bits/halves`.
- * A request does not cross a 4 KiB boundary; whoever moves more data splits it.
- */
-declare class DmaRequest {
-  /** Requester ID: bus 15:8, device 7:3, function 2:0. */
-  source: number;
-  /** The request's PASID, 20 bits, or `NO_PASID`. */
-  pasid: number;
-  /** Bits 63:32 of the address. */
-  hi: number;
-  /** Bits 31:0 of the address. */
-  lo: number;
-  /** Bytes from the address on; at least 1, and inside one 4 KiB page. */
-  length: number;
-  /** `READ`, `WRITE`, `EXECUTE` and `PRIVILEGED`, or-ed. */
-  access: number;
-  /** `UNTRANSLATED`, `TRANSLATION_REQUEST` or `TRANSLATED`. */
-  addressType: number;
-  /** Answer: bits 63:32 of the physical address of the first byte. */
-  outHi: number;
-  /** Answer: bits 31:0 of the physical address of the first byte. */
-  outLo: number;
-  /** Answer: log2 of the size of the page that holds it, in both spaces alike; 64 when nothing was translated. */
-  pageLg2: number;
-  /** Answer: which of `READ`, `WRITE`, `EXECUTE` the translation grants; what ATS returns. */
-  granted: number;
-  /** Answer: why the request was refused; `undefined` when it was not. */
-  fault: DmaFault | undefined;
-}
-/** What translates requests: a remapping unit, or the absence of one. */
-interface Translator {
-  /**
-   * Translates `request` and puts the answer into it.
-   *
-   * @returns `false` when it is refused, with `request.fault` set
-   */
-  translate(request: DmaRequest): boolean;
-  /** Takes a page request; absent where nobody serves page requests. An answer may come before this returns. */
-  requestPage?(request: PageRequest): PageRequestOutcome;
-}
 /** What the fabric itself refuses a request for. */
 type PciFaultReason = /** The function is not in the machine, or a bus on the way has no number. */"unknown-requester" /** Bus Master Enable is clear in the function or a bridge above it (PCIe 6.3 §7.5.1.1.3). */ | "bus-master-disabled" /** The request crosses a 4 KiB boundary (§2.2.7). */ | "crosses-page" /** A PASID, although the function has none enabled (§6.20.1). */ | "pasid-disabled" /** A PASID with more bits than the function advertises (§7.8.9.2). */ | "pasid-too-wide" /** Execute or privilege without the PASID that would carry it (§6.20.2.3, §6.20.2.4). */ | "pasid-missing" /** Asks to execute, which is not enabled (§7.8.9.3). */ | "execute-disabled" /** Asks with privilege, which is not enabled (§7.8.9.3). */ | "privileged-disabled" /** Something on the way takes no end-end TLP prefix (§2.2.10.4). */ | "prefix-unsupported" /** A translation request or a translated address, although ATS is not enabled (§10.5.1.3). */ | "ats-disabled" /** ACS Translation Blocking at a port on the way (§6.12.1.1). */ | "translation-blocked" /** A translation request, and nothing that translates (§10.2.2). */ | "no-translation-agent" /** A page request, although they are not enabled (§10.5.2.2). */ | "page-requests-disabled" /** A page request after a Response Failure (§10.5.2.3). */ | "page-requests-failed" /** A page request beyond the outstanding ones that the function may have (§10.5.2.5). */ | "page-requests-exhausted" /** A page request, and nobody who serves them. */ | "no-page-request-service" /** An interrupt, and nobody to deliver it to. */ | "no-interrupt-port" /** An interrupt that remapping did not let pass. */ | "interrupt-blocked" /** There is no memory at the physical address. */ | "no-memory" /** The function was reset or removed while the request was in flight. */ | "aborted";
 /** How a completion says that a request failed (PCIe 6.3 §2.2.9). */
@@ -1846,8 +2515,12 @@ declare class PageRequestInterface {
   constructor(config: ConfigSpace);
   /** How many requests wait for an answer. */
   get outstanding(): number;
-  /** Why no request may be sent now; `undefined` when one may (§10.5.2.2, §10.5.2.5). */
-  refusal(): PciFaultReason | undefined;
+  /**
+   * Why no request may be sent now; `undefined` when one may (§10.5.2.2, §10.5.2.5).
+   *
+   * @param isMarker whether it is a Stop Marker, which is never outstanding (§10.4.1.2)
+   */
+  refusal(isMarker?: boolean): PciFaultReason | undefined;
   /** A request goes out. */
   sent({
     group,
@@ -1865,6 +2538,9 @@ declare class PageRequestInterface {
   }: PageGroupResponse): boolean;
   /** Software has written to configuration space. */
   written(offset: number, width: ConfigWidth, value: number): void;
+  /** Which requests wait for an answer: groups and how many there are in each. */
+  save(): readonly (readonly [group: string, count: number])[];
+  restore(groups: readonly (readonly [group: string, count: number])[]): void;
   /** The function has been reset: nobody waits any more. */
   reset(): void;
 }
@@ -1879,6 +2555,15 @@ declare const PCI_CONFIG_WRITE: EventType<{
 declare const PCI_RESET: EventType<{
   readonly function: string;
 }>;
+/** A function's state as plain data. */
+interface FunctionState {
+  readonly device: number;
+  readonly function: number;
+  readonly kind: FunctionKind;
+  readonly config: SavedWords;
+  readonly pageRequests: readonly (readonly [group: string, count: number])[];
+  readonly secondaryInReset: boolean;
+}
 /** A function: something with a requester ID and a configuration space. */
 declare class PciFunction {
   #private;
@@ -1920,6 +2605,14 @@ declare class PciFunction {
   onConfigWrite(listener: () => void): void;
   /** Resets it: configuration space first, then whoever holds something on its behalf (PCIe 6.3 §6.6.2). */
   reset(): void;
+  /** Its registers and what waits for an answer, as plain data. */
+  save(): FunctionState;
+  /**
+   * Puts back what `save` saw; nobody hears of it as of a write or a reset.
+   *
+   * @throws RestoreError when it was another kind of function, or elsewhere
+   */
+  restore(state: FunctionState): void;
 }
 /** The functions that share one bus number: a link, a conventional bus, or the inside of a switch or root complex. */
 declare class Bus {
@@ -2438,8 +3131,8 @@ declare const parsePciAddress: (text: string) => PciAddress;
 declare const TYPE_0_HEADER: Layout<"bist" | "busMasterEnable" | "cacheLineSize" | "capabilitiesList" | "capabilitiesPointer" | "classCode" | "detectedParityError" | "deviceId" | "headerType" | "interruptDisable" | "interruptLine" | "interruptPin" | "interruptStatus" | "ioSpaceEnable" | "latencyTimer" | "masterDataParityError" | "memorySpaceEnable" | "multiFunction" | "parityErrorResponse" | "receivedMasterAbort" | "receivedTargetAbort" | "revisionId" | "serrEnable" | "signaledSystemError" | "signaledTargetAbort" | "subsystemId" | "subsystemVendorId" | "vendorId">;
 /** Header of a bridge, which every port of a root complex or switch is too (PCIe 6.3 §7.5.1.3). */
 declare const TYPE_1_HEADER: Layout<"bist" | "bridgeParityErrorResponse" | "bridgeSerrEnable" | "busMasterEnable" | "cacheLineSize" | "capabilitiesList" | "capabilitiesPointer" | "classCode" | "detectedParityError" | "deviceId" | "headerType" | "interruptDisable" | "interruptLine" | "interruptPin" | "interruptStatus" | "ioBase" | "ioLimit" | "ioSpaceEnable" | "isaEnable" | "latencyTimer" | "masterDataParityError" | "memoryBase" | "memoryLimit" | "memorySpaceEnable" | "multiFunction" | "parityErrorResponse" | "prefetchable64" | "prefetchableBase" | "prefetchableBaseUpper" | "prefetchableLimit" | "prefetchableLimit64" | "prefetchableLimitUpper" | "primaryBus" | "receivedMasterAbort" | "receivedTargetAbort" | "revisionId" | "secondaryBus" | "secondaryBusReset" | "secondaryStatus" | "serrEnable" | "signaledSystemError" | "signaledTargetAbort" | "subordinateBus" | "vendorId" | "vgaEnable">;
-declare namespace index_d_exports$7 {
-  export { ACS_CAPABILITY, ACS_SERVICES, ATS_CAPABILITY, AcsDeclaration, AcsHop, AcsService, AtsInvalidation, AtsRange, AtsRangeEncoding, AtsTarget, BarDeclaration, BaseAddressRegister, Bus, BusInspection, CONVENTIONAL_CONFIG_SIZE, CompletionStatus, ConfigSpace, ConfigWidth, ConfigWriteListener, DmaFault, DmaPort, DmaRequest, EXECUTE, EXTENDED_CONFIG_SIZE, Fabric, FabricInspection, FieldValues, FunctionDeclaration, FunctionInspection, FunctionKind, InFlight, InFlightContext, InFlightRequests, InterruptPort, InterruptRequest, KINDS, KindFacts, MSI_CAPABILITY, MmioMap, MmioTarget, MmioWidth, NO_PASID, PAGE_REQUEST_CAPABILITY, PAGE_RESPONSE_FAILURE, PAGE_RESPONSE_INVALID_REQUEST, PAGE_RESPONSE_SUCCESS, PASID_CAPABILITY, PCI_CONFIG_WRITE, PCI_DEVICE_INVALIDATION, PCI_EXPRESS_CAPABILITY, PCI_INTERRUPT, PCI_PAGE_RESPONSE, PCI_REQUEST, PCI_RESET, PCI_TRANSFER_ENDED, PRIVILEGED, PageGroupResponse, PageRequest, PageRequestInterface, PageRequestOutcome, PageRequestResult, PciAddress, PciAddressError, PciCapability, PciFault, PciFaultReason, PciFunction, PortFabric, READ, ReadResult, Route, TRANSFERRED, TRANSLATED$1 as TRANSLATED, TRANSLATION_REQUEST, TYPE_0_HEADER, TYPE_1_HEADER, Topology, TransferFailure, TransferPiece, TransferResult, TranslationResult, Translator, TranslatorScope, UNTRANSLATED, WRITE, acsPath, aliasesOf, assignMemory, busOf, configSpaceOf, decodeAtsRange, deviceOf, dwordAt, encodeAtsRange, formatPciAddress, formatRequesterId, functionOf, functionsBelow, isInterruptRequest, parsePciAddress, pciFault, placeBaseAddresses, refusalOf, requesterId, requesterOf, routeFrom, sendMsi };
+declare namespace index_d_exports$8 {
+  export { ACS_CAPABILITY, ACS_SERVICES, ATS_CAPABILITY, AcsDeclaration, AcsHop, AcsService, AtsInvalidation, AtsRange, AtsRangeEncoding, AtsTarget, BarDeclaration, BaseAddressRegister, Bus, BusInspection, CONVENTIONAL_CONFIG_SIZE, CompletionStatus, ConfigSpace, ConfigWidth, ConfigWriteListener, DmaFault, DmaPort, DmaRequest, EXECUTE, EXTENDED_CONFIG_SIZE, Fabric, FabricInspection, FieldValues, FunctionDeclaration, FunctionInspection, FunctionKind, FunctionState, InFlight, InFlightContext, InFlightRequests, InterruptPort, InterruptRequest, KINDS, KindFacts, MSI_CAPABILITY, MmioMap, MmioTarget, MmioWidth, NO_PASID, PAGE_REQUEST_CAPABILITY, PAGE_RESPONSE_FAILURE, PAGE_RESPONSE_INVALID_REQUEST, PAGE_RESPONSE_SUCCESS, PASID_CAPABILITY, PCI_CONFIG_WRITE, PCI_DEVICE_INVALIDATION, PCI_EXPRESS_CAPABILITY, PCI_INTERRUPT, PCI_PAGE_RESPONSE, PCI_REQUEST, PCI_RESET, PCI_TRANSFER_ENDED, PRIVILEGED, PageGroupResponse, PageRequest, PageRequestInterface, PageRequestOutcome, PageRequestResult, PciAddress, PciAddressError, PciCapability, PciFault, PciFaultReason, PciFunction, PortFabric, READ, ReadResult, Route, TRANSFERRED, TRANSLATED$1 as TRANSLATED, TRANSLATION_REQUEST, TYPE_0_HEADER, TYPE_1_HEADER, Topology, TransferFailure, TransferPiece, TransferResult, TranslationResult, Translator, TranslatorScope, UNTRANSLATED, WRITE, acsPath, aliasesOf, assignMemory, busOf, configSpaceOf, decodeAtsRange, deviceOf, dwordAt, encodeAtsRange, formatPciAddress, formatRequesterId, functionOf, functionsBelow, isInterruptRequest, isStopMarker, parsePciAddress, pciFault, placeBaseAddresses, refusalOf, requesterId, requesterOf, routeFrom, sendMsi };
 }
 /** How a device answers invalidations. */
 type InvalidationAnswers = /** Once its requests that use what was dropped are over. */"in-time" /** When `answer` is called. */ | "late" | "never" /** In time, but naming another invalidation. */ | "wrong";
@@ -2489,6 +3182,15 @@ interface DmaEngineOptions {
 }
 /** The engine as PCI describes it: one 4 KiB base address register, MSI, ATS, page requests, PASIDs. */
 declare const engineDeclaration: (place: Pick<FunctionDeclaration, "device" | "function" | "kind">) => FunctionDeclaration;
+/** What `DmaEngine.save` gives: plain data. */
+interface EngineState {
+  readonly schema: "softiommu/dma-engine-state@1";
+  readonly page: SavedWords;
+  /** Whether a command waits for a step. */
+  readonly waits: boolean;
+  /** Group of the page request whose answer ends the command. */
+  readonly awaited: number | null;
+}
 /** The engine as plain data. */
 interface EngineInspection {
   readonly schema: "softiommu/dma-engine@1";
@@ -2527,6 +3229,15 @@ declare class DmaEngine implements MmioTarget, AtsTarget {
     group,
     code
   }: PageGroupResponse): void;
+  /**
+   * Everything that software could notice, as plain data; cached translations
+   * are left out, which the engine may drop at any time.
+   *
+   * @throws SaveRefusedError while it holds a transfer, or owes an answer to an invalidation
+   */
+  save(): EngineState;
+  /** Puts everything back to what `save` saw. */
+  restore(state: EngineState): void;
   /** The engine's state as plain data. */
   inspect(): EngineInspection;
 }
@@ -2561,11 +3272,12 @@ declare const OPERATIONS: {
   readonly fill: 3; /** Asks for the translation of the page at ADDRESS, and keeps it. */
   readonly translate: 4; /** Asks for the page at ADDRESS. */
   readonly requestPage: 5; /** Lets the transfer go that is held. */
-  readonly release: 6;
+  readonly release: 6; /** Says that no page is asked for any more with the PASID. */
+  readonly stopMarker: 7;
 };
 /** STATUS.fault where the engine itself refuses; what comes from outside keeps its code. */
 declare const ENGINE_FAULTS: {
-  /** No such operation, or nothing to release, or a transfer is held already. */readonly command: 240; /** LENGTH is 0, or beyond the buffer or the limit. */
+  /** No such operation, nothing to release, a transfer is held already, or a Stop Marker without a PASID. */readonly command: 240; /** LENGTH is 0, or beyond the buffer or the limit. */
   readonly length: 241; /** The translation does not grant what the transfer needs. */
   readonly permission: 242;
 };
@@ -2578,173 +3290,96 @@ interface EngineRegisterRow {
 /** Every register of the engine. */
 declare const ENGINE_REGISTERS: readonly EngineRegisterRow[];
 declare namespace index_d_exports$2 {
-  export { ADDRESS, COMMAND, CachedTranslation, DeviceTlb, DmaEngine, DmaEngineOptions, ENGINE_BAR_SIZE, ENGINE_BUFFER, ENGINE_BUFFER_SIZE, ENGINE_FAULTS, ENGINE_FILL_LIMIT, ENGINE_REGISTERS, EngineInspection, EngineRegisterRow, IDENTITY, InvalidationAnswers, LENGTH, OPERATIONS, PASID, PATTERN, RESPONSE, STATUS, TRANSLATION, addDmaEngine, engineDeclaration };
+  export { ADDRESS, COMMAND, CachedTranslation, DeviceTlb, DmaEngine, DmaEngineOptions, ENGINE_BAR_SIZE, ENGINE_BUFFER, ENGINE_BUFFER_SIZE, ENGINE_FAULTS, ENGINE_FILL_LIMIT, ENGINE_REGISTERS, EngineInspection, EngineRegisterRow, EngineState, IDENTITY, InvalidationAnswers, LENGTH, OPERATIONS, PASID, PATTERN, RESPONSE, STATUS, TRANSLATION, addDmaEngine, engineDeclaration };
 }
-/** A message-signalled interrupt on its way: a write to FEE0_0000 to FEEF_FFFF. */
-interface MsiMessage {
-  /** Requester ID of who sends it. */
-  readonly source: number;
-  /** Where it is written; bits 63:32 are used in the units' own events only. */
-  readonly address: bigint;
-  /** What is written, 32 bits. */
-  readonly data: number;
-}
-/** An interrupt as a local APIC gets it. */
-interface Interrupt {
-  /** 0 to 255. */
-  readonly vector: number;
-  /** APIC ID, 8 bits, or 32 where extended interrupt mode is on. */
-  readonly destination: number;
-  readonly destinationMode: "logical" | "physical";
-  readonly redirectionHint: boolean;
-  /** 0 fixed, 1 lowest priority, 2 SMI, 4 NMI, 5 INIT, 7 ExtINT. */
-  readonly deliveryMode: number;
-  readonly triggerMode: "edge" | "level";
-}
-/** Where interrupts end: a local APIC, or a test's list. */
-interface InterruptSink {
-  deliver(interrupt: Interrupt): void;
-}
-/** First address of the range that interrupts are written to. */
-declare const INTERRUPT_RANGE_START = 4276092928n;
-/** Last address of that range. */
-declare const INTERRUPT_RANGE_LAST = 4277141503n;
-/**
- * Reads a message in compatibility format (Intel SDM volume 3, 11.11): what an
- * APIC makes of it when nothing remaps it.
- *
- * @param extendedDestination bits 31:8 of the destination, which only a unit's own events carry
- */
-declare const decodeCompatibleMessage: ({
-  address,
-  data
-}: MsiMessage, extendedDestination?: number) => Interrupt;
 declare namespace index_d_exports$3 {
   export { INTERRUPT_RANGE_LAST, INTERRUPT_RANGE_START, Interrupt, InterruptSink, MsiMessage, decodeCompatibleMessage };
 }
-/** Time as a machine sees it. Nobody reads the host's clock. */
-interface Clock {
-  /** Nanoseconds since the machine began. */
-  now(): bigint;
-  /**
-   * Calls `callback` once `ns` nanoseconds have passed.
-   *
-   * @returns a function that calls it off
-   */
-  after(ns: bigint, callback: () => void): () => void;
-}
-/** A clock that stands still until it is told to go on. Alarms ring in the order of their times, then of their setting. */
-declare class ManualClock implements Clock {
-  #private;
-  now(): bigint;
-  after(ns: bigint, callback: () => void): () => void;
-  /** Lets `ns` nanoseconds pass; alarms set meanwhile ring too when their time comes. */
-  advance(ns: bigint): void;
-}
-declare namespace index_d_exports$8 {
-  export { Clock, ManualClock };
-}
-/** log2 of the number of entries of each of a unit's caches. */
-interface CacheSizes {
-  /** Context entries, 0 to 16. */
-  readonly contextsLg2?: number;
-  /** PASID entries, 0 to 16. */
-  readonly pasidsLg2?: number;
-  /** Translations of 4 KiB pages, 0 to 20; a quarter of it for each larger page size. */
-  readonly iotlbLg2?: number;
-  /** Paging structures of each stage and level, 0 to 20. */
-  readonly structuresLg2?: number;
-}
-/** What a unit has when nobody says otherwise. */
-declare const DEFAULT_CACHES: Required<CacheSizes>;
-/** The sizes in force, or those of a unit without caches. */
-declare const cacheSizes: (given: CacheSizes | "off" | undefined) => Required<CacheSizes>;
-/** What a unit has done so far. */
-declare class Counters {
-  /** Page-table entries read. */
-  tableReads: number;
-  /** Root, context and PASID entries read. */
-  structureReads: number;
-  /** Translations that needed a walk. */
-  walks: number;
-  /** Accessed, dirty and extended-accessed updates made. */
-  flagUpdates: number;
-  /** Requests refused. */
-  faults: number;
-}
-/** How a unit reaches the translation caches of devices: a fabric, usually. */
-interface DeviceTlbs {
-  /**
-   * Sends an invalidation to the device with requester ID `source`.
-   *
-   * @param answered called when the device answers; with `false` when the answer
-   *   is not one to this invalidation
-   * @returns `false` when nobody takes it
-   */
-  invalidate(source: number, what: AtsInvalidation, answered: (right: boolean) => void): boolean;
-}
-/** Why nothing is recorded although a request was refused. */
-type Silence = "fpd" | "recoverable" | SilentRefusal;
-/** What refuses requests without a fault reason of its own. */
-type SilentRefusal = "abort-dma" | "cached-rights" | "protected-memory";
-/** The entry that refused a request, and where it was read. */
-interface FaultyEntry {
-  /** Physical address of the entry. */
-  readonly address: bigint;
-  /** The entry's first quadword; `undefined` when it could not be read. */
-  readonly value: bigint | undefined;
-}
-/** A request refused by a remapping unit. */
-interface VtdFault extends DmaFault {
-  readonly kind: "vtd";
-  /** Fault reason, §7.1.3; 0 where the architecture has none: abort-DMA mode, protected memory. */
-  readonly code: number;
-  readonly message: string;
-  /** What would have to change for the request to pass. */
-  readonly remedy: string;
+/** A function, or a bridge with everything behind it, as firmware names it. */
+interface DeviceScope {
   /** Requester ID. */
   readonly source: number;
-  /** The request's PASID; `undefined` when it came without one. */
-  readonly pasid: number | undefined;
-  readonly address: Iova;
-  readonly access: {
-    readonly read: boolean;
-    readonly write: boolean;
-    readonly execute: boolean;
-    readonly privileged: boolean;
-  };
-  /** The stage that refused; 0 before any page table was reached. */
-  readonly stage: 0 | 1 | 2;
-  /** The level of the paging entry, 0 the leaf; `undefined` where none was involved. */
-  readonly level: number | undefined;
-  readonly entry: FaultyEntry | undefined;
-  /** Set when hardware records nothing. */
-  readonly silenced: Silence | undefined;
+  /** What is behind it belongs to it too. */
+  readonly subtree: boolean;
 }
-/** Where a translation stopped. One object, used again for every translation. */
-declare class FaultSite {
-  /** The stage that refused; 0 before any page table was reached. */
-  stage: 0 | 1 | 2;
-  /** Level of the paging entry that refused; -1 where none was involved. */
-  level: number;
-  /** FPD in any entry consulted so far. */
-  fpd: boolean;
-  entry: FaultyEntry | undefined;
-  /** Qualified reasons that FPD does not silence. */
-  readonly alwaysRecorded: readonly number[];
-  constructor(alwaysRecorded?: readonly number[]);
-  /** Forgets the last translation. */
-  clear(): void;
+/** A remapping unit as firmware describes it (VT-d 4.1 §8.3). */
+interface UnitDescription$1 {
+  /** Address of its registers. */
+  readonly base: bigint;
+  readonly segment: number;
+  /** What it serves; `all` is what no other unit of the segment names. */
+  readonly scope: "all" | readonly DeviceScope[];
 }
-/** Whether FPD in an entry consulted silences a fault with the reason `code`. */
-declare const isSilencedByFpd: (code: number, {
-  fpd,
-  alwaysRecorded
-}: FaultSite) => boolean;
-/** Makes the value for the refusal of `request` with the reason `code` at `site`. */
-declare const createFault: (code: number, request: DmaRequest, site: FaultSite) => VtdFault;
-/** Makes the value for a refusal that has no reason code and is never recorded. */
-declare const createSilentFault: (why: SilentRefusal, request: DmaRequest) => VtdFault;
+/** Memory that devices use without being told: it must stay mapped to itself for them (§8.4). */
+interface ReservedMemory {
+  readonly segment: number;
+  readonly start: bigint;
+  /** Its last address. */
+  readonly last: bigint;
+  readonly devices: readonly DeviceScope[];
+}
+/** What firmware tells an operating system of remapping and of PCI: DMAR and the host bridges. */
+interface FirmwareTables {
+  /** Buses of the root complex. */
+  readonly rootBuses: readonly {
+    readonly segment: number;
+    readonly number: number;
+  }[];
+  readonly units: readonly UnitDescription$1[];
+  readonly reservedMemory: readonly ReservedMemory[];
+  /** Root ports whose devices may use ATS (§8.5), by segment; `all` for every one. */
+  readonly atsRootPorts: "all" | readonly {
+    readonly segment: number;
+    readonly source: number;
+  }[];
+}
+/** Width in bytes of an access to registers. */
+type AccessWidth = 1 | 2 | 4 | 8;
+/** A run of physical addresses. */
+interface PhysicalRange {
+  readonly base: bigint;
+  /** Bytes. */
+  readonly length: bigint;
+}
+/** A message that software has had made for itself. */
+interface InterruptConnection {
+  /** What a device or unit writes to. */
+  readonly address: bigint;
+  /** What it writes. */
+  readonly data: number;
+  /** Whatever comes with the message is dropped from now on. */
+  disconnect(): void;
+}
+/**
+ * A machine as an operating system sees it: memory, registers, configuration
+ * space, interrupts, time, and what firmware says. Who has this port has no
+ * other way to the hardware.
+ */
+interface Platform {
+  readonly memory: PhysicalMemory;
+  /** Memory that software may use, apart from what is in `reserved`. */
+  readonly ram: readonly PhysicalRange[];
+  /** Parts of `ram` that firmware keeps for itself. */
+  readonly reserved: readonly PhysicalRange[];
+  readonly clock: Clock;
+  readonly firmware: FirmwareTables;
+  /** Reads registers; all ones where nobody answers. */
+  readMmio(address: bigint, width: AccessWidth): bigint;
+  /** Writes the low `width` bytes of `value`. */
+  writeMmio(address: bigint, width: AccessWidth, value: bigint): void;
+  /** Reads configuration space of the function with requester ID `source`; all ones where there is none. */
+  readConfig(segment: number, source: number, offset: number, width: 1 | 2 | 4): number;
+  writeConfig(segment: number, source: number, offset: number, width: 1 | 2 | 4, value: number): void;
+  /**
+   * A message of the caller's own, for whose arrival `handler` is called.
+   *
+   * @returns `undefined` when there is no vector left
+   */
+  connectInterrupt(handler: () => void): InterruptConnection | undefined;
+}
+declare namespace index_d_exports$9 {
+  export { AccessWidth, Clock, DeviceScope, FirmwareTables, InterruptConnection, ManualClock, PhysicalRange, Platform, ReservedMemory, UnitDescription$1 as UnitDescription };
+}
 /** An entry of the root, context or PASID structures was read. */
 declare const STRUCTURE_READ: EventType<{
   /** The layout's name, for instance `PASID entry`. */structure: string;
@@ -2819,12 +3454,42 @@ declare const REGISTER_WRITTEN: EventType<{
   width: number;
   value: bigint;
 }>;
+/** Software has read a register, and found this. */
+declare const REGISTER_READ: EventType<{
+  offset: number;
+  width: number;
+  value: bigint;
+}>;
+/** A register write, a refusal or a page request has had all the effects that do not wait for others. */
+declare const SETTLED: EventType<Record<string, never>>;
+/** The unit was put into its reset state. */
+declare const UNIT_RESET: EventType<Record<string, never>>;
+/** The unit has sent the message of one of its own events. */
+declare const EVENT_SENT: EventType<{
+  address: bigint;
+  data: number;
+}>;
 /** A page request was put into the queue, or answered by the unit itself. */
 declare const PAGE_REQUESTED: EventType<{
   source: number;
   pasid: number | undefined;
   address: bigint;
+  read: boolean;
+  write: boolean;
+  execute: boolean;
+  privileged: boolean;
+  group: number;
+  last: boolean;
   outcome: string;
+}>;
+/** A device's request was refused, and the unit records it if it has room; `access` and `addressType` as in `DmaRequest`. */
+declare const REFUSAL_RECORDED: EventType<{
+  source: number;
+  pasid: number | undefined;
+  address: bigint;
+  access: number;
+  addressType: number;
+  code: number;
 }>;
 /** An interrupt was remapped, passed, or blocked. */
 declare const INTERRUPT_REMAPPED: EventType<{
@@ -2834,244 +3499,19 @@ declare const INTERRUPT_REMAPPED: EventType<{
   index: number | undefined;
   code: number;
 }>;
-/** Which context entries; `functionMask` 1 to 3 leaves out the low bits b2, b2:1, b2:0 of the function. */
-type ContextInvalidation = {
-  readonly granularity: "global";
-} | {
-  readonly granularity: "domain";
-  readonly domain: number;
-} | {
-  readonly granularity: "device";
-  readonly source: number;
-  readonly functionMask: number;
-};
-/** Which PASID entries; the domain is the one that was cached. */
-type PasidInvalidation = {
-  readonly granularity: "global";
-} | {
-  readonly granularity: "domain";
-  readonly domain: number;
-} | {
-  readonly granularity: "pasid";
-  readonly domain: number;
-  readonly pasid: number;
-};
-/** 2^`mask` pages of 4 KiB around `address`; `hint` keeps the paging-structure caches. */
-interface PageRange {
-  readonly address: bigint;
-  readonly mask: number;
-  readonly hint: boolean;
-}
-/** Which translations, of all stages. */
-type IotlbInvalidation = {
-  readonly granularity: "global";
-} | {
-  readonly granularity: "domain";
-  readonly domain: number;
-} | ({
-  readonly granularity: "page";
-  readonly domain: number;
-} & PageRange);
-/** Which first-stage and nested translations. */
-type PasidIotlbInvalidation = {
-  readonly granularity: "pasid";
-  readonly domain: number;
-  readonly pasid: number;
-} | ({
-  readonly granularity: "page";
-  readonly domain: number;
-  readonly pasid: number;
-} & PageRange);
-/** Everything that software can ask a unit to invalidate, decoded. */
-type Invalidation = {
-  readonly kind: "context";
-  readonly what: ContextInvalidation;
-} | {
-  readonly kind: "pasid";
-  readonly what: PasidInvalidation;
-} | {
-  readonly kind: "iotlb";
-  readonly what: IotlbInvalidation;
-  readonly drain: boolean;
-} | {
-  readonly kind: "pasid-iotlb";
-  readonly what: PasidIotlbInvalidation;
-} | {
-  readonly kind: "device-tlb";
-  readonly source: number;
-  readonly what: AtsInvalidation;
-} /** 2^`mask` interrupt remapping entries around `index`; all when there is no index. */ | {
-  readonly kind: "interrupt-entry";
-  readonly index: number | undefined;
-  readonly mask: number;
-};
-/**
- * Whoever must do its part before an invalidation counts as done: a virtual
- * machine monitor that shadows the tables, for instance.
- */
-interface InvalidationSubscriber {
-  /**
-   * Called after the unit has dropped its own entries and before the
-   * invalidation completes.
-   *
-   * @param done to be called once, now or later; waits behind the invalidation
-   *   complete only then
-   */
-  invalidated(invalidation: Invalidation, done: () => void): void;
-}
-/** A unit's state as plain data. Addresses are hexadecimal strings. */
-interface UnitInspection {
-  readonly schema: "softiommu/vtd-unit@1";
-  readonly capabilities: {
-    readonly cap: string;
-    readonly ecap: string;
-    readonly hostAddressWidth: number;
-  };
-  readonly enabled: boolean;
-  readonly rootTableAddress: string;
-  readonly counters: Readonly<Record<string, number>>;
-  readonly caches: {
-    /** Requester IDs with a cached context entry. */readonly contexts: readonly number[];
-    readonly pasids: readonly {
-      readonly source: number;
-      readonly pasid: number;
-      readonly domain: number;
-    }[]; /** Cached translations by page size. */
-    readonly iotlb: {
-      readonly "4K": number;
-      readonly "2M": number;
-      readonly "1G": number;
-    };
-  };
-}
-/** What a unit is made of. */
-interface TranslationUnitOptions {
-  readonly capabilities: Capabilities;
-  /** Where its tables are and what its output addresses. */
-  readonly memory: PhysicalMemory;
-  /** Where its events go; nowhere when absent. */
-  readonly trace?: TraceChannel;
-  /** Sizes of its caches; `off` for a unit that reads every table for every request. */
-  readonly caches?: CacheSizes | "off";
-}
-/**
- * A VT-d remapping unit's translation: from a request to a physical address or
- * a fault, through tables in memory and caches that software must invalidate.
- */
-declare class TranslationUnit implements Translator {
-  #private;
-  readonly capabilities: Capabilities;
-  readonly counters: Counters;
-  readonly trace: TraceChannel;
-  constructor(options: TranslationUnitOptions);
-  /** Whether requests are translated; if not, they pass. */
-  get enabled(): boolean;
-  /** The root table address register as it was set last. */
-  get rootTableAddress(): bigint;
-  /** Whether that register puts the unit into scalable mode. */
-  get isScalable(): boolean;
-  /**
-   * Makes the unit use another root table, as GCMD.SRTP does.
-   *
-   * @param rtaddr the root table address register: the table and its mode
-   */
-  setRootTable(rtaddr: bigint): void;
-  /** Switches translation on or off, as GCMD.TE does. */
-  setTranslation(enabled: boolean): void;
-  /** Translates `request`; `false` when it is refused, with `request.fault` set. */
-  translate(request: DmaRequest): boolean;
-  /** Invalidates context entries (§6.5.1.1). */
-  invalidateContext(what: ContextInvalidation): void;
-  /** Invalidates PASID entries (§6.5.1.2). */
-  invalidatePasid(what: PasidInvalidation): void;
-  /** Invalidates translations of a domain, in all stages (§6.5.1.3). */
-  invalidateIotlb(what: IotlbInvalidation): void;
-  /** Invalidates first-stage and nested translations of a PASID (§6.5.1.4). */
-  invalidatePasidIotlb(what: PasidIotlbInvalidation): void;
-  /** What refuses a page request of a device; see `Translation.pageRequestRefusal`. */
-  pageRequestRefusal(source: number, pasid: number): {
-    readonly code: number;
-    readonly recorded: boolean;
-  } | undefined;
-  /**
-   * Drops the first-stage or nested translation of the page that a device asks
-   * for (§6.5): what is cached of it is what the device could not use.
-   */
-  invalidateRequestedPage(source: number, pasid: number, address: bigint): void;
-  /** Puts everything into its reset state: translation off, no root table, empty caches. */
-  reset(): void;
-  /** The unit's state as plain data. */
-  inspect(): UnitInspection;
-}
-/** What a whole unit is made of. */
-interface RemappingUnitOptions {
-  readonly capabilities: Capabilities;
-  /** Where its tables and queues are, and what its output addresses. */
-  readonly memory: PhysicalMemory;
-  /** Where interrupts go, remapped ones and its own events. */
-  readonly interrupts: InterruptSink;
-  readonly trace?: TraceChannel;
-  readonly caches?: CacheSizes | "off";
-  /** How it reaches devices' translation caches; without it there are none. */
-  readonly deviceTlbs?: DeviceTlbs;
-  /** What it drains: requests that it has translated and that have not touched memory yet. */
-  readonly inFlight?: {
-    whenEarlierDone(callback: () => void): void;
-  };
-  /** Delivers page group responses to devices. */
-  readonly respond?: (response: PageGroupResponse) => void;
-  /** Time for devices to answer in; without it they have all of it. */
-  readonly clock?: Clock;
-  /** Its own requester ID, for its events. */
-  readonly source?: number;
-}
-/**
- * A VT-d remapping unit, whole: what software sees of it is a page of registers
- * and what it reads and writes in memory; what devices see is that their
- * requests are translated or refused.
- */
-declare class RemappingUnit implements Translator {
-  #private;
-  readonly translation: TranslationUnit;
-  readonly trace: TraceChannel;
-  readonly capabilities: Capabilities;
-  constructor(options: RemappingUnitOptions);
-  /** Reads `width` bytes of the register page at `offset`; any place, any alignment. */
-  readRegister(offset: number, width: RegisterWidth): bigint;
-  /** Writes the low `width` bytes of `value`. What it sets going has happened, or waits for others, when this returns. */
-  writeRegister(offset: number, width: RegisterWidth, value: bigint): void;
-  /** Translates a request; one that is refused is recorded, unless it is silenced. */
-  translate(request: DmaRequest): boolean;
-  /**
-   * Takes an interrupt message from a device, remaps it and delivers it.
-   *
-   * @returns `false` when it is blocked
-   */
-  deliver(message: MsiMessage): boolean;
-  /** Takes a page request from a device (§7.4). */
-  requestPage(request: PageRequest): PageRequestOutcome;
-  /**
-   * Has `subscriber` told of every invalidation before it completes.
-   *
-   * @returns a function that ends it; what it still owes counts as done
-   */
-  subscribe(subscriber: InvalidationSubscriber): () => void;
-  /** Puts everything into its reset state; subscribers stay. */
-  reset(): void;
-}
 /** The translation caches of the devices of one segment, as a unit reaches them. */
 declare const deviceTlbsOf: (fabric: Fabric, segment: number) => DeviceTlbs;
 /** What a unit is made of besides what its fabric gives it. */
 type LinkedUnitOptions = Omit<RemappingUnitOptions, "deviceTlbs" | "inFlight" | "memory" | "respond">;
 /**
- * Makes a unit that serves a segment of `fabric`: it translates what no other
- * scope names, drains what it has translated, reaches devices' translation
- * caches and answers their page requests. Interrupts are the machine's: see
- * `remappedInterrupts`.
+ * Makes a unit that serves a segment of `fabric`: it translates what `scope`
+ * names, or what no other scope does when absent, drains what it has
+ * translated, reaches devices' translation caches and answers their page
+ * requests. Interrupts are the machine's: see `remappedInterrupts`.
  *
- * @throws RangeError when the segment has a translator: a bug in the caller
+ * @throws RangeError when the scope has a translator: a bug in the caller
  */
-declare const attachUnit: (fabric: Fabric, segment: number, options: LinkedUnitOptions) => RemappingUnit;
+declare const attachUnit: (fabric: Fabric, segment: number, options: LinkedUnitOptions, scope?: TranslatorScope) => RemappingUnit;
 /** Where the interrupts of a fabric go: through the unit that serves the sender, else straight to `sink`. */
 declare const remappedInterrupts: (sink: InterruptSink) => InterruptPort;
 /** QEMU 7.2 `intel-iommu` as it comes: legacy mode, 39 bits. */
@@ -3160,8 +3600,8 @@ declare const TTM_LEGACY = 0;
 declare const TTM_SCALABLE = 1;
 /** RTADDR.TTM: every request is aborted. */
 declare const TTM_ABORT = 3;
-declare namespace index_d_exports$11 {
-  export { CAP, CCMD, COMPLETION_EVENT, CONTEXT_CACHE_DESCRIPTOR, CONTEXT_ENTRY, CacheSizes, Capabilities, CapabilityOptions, ContextInvalidation, Counters, DEFAULT_CACHES, DESCRIPTOR_FETCHED, DEVICE_TLB_DESCRIPTOR, DeviceTlbs, ECAP, ENTRY_READ, ENUMERATION_LIMITS, EnumerateOptions, EnumeratedDevice, EnumeratedSpace, EnumerationLimits, FAULT, FAULT_EVENT, FAULT_REASONS, FEADDR, FECTL, FEDATA, FEUADDR, FLAGS_SET, FRCD, FSTS, FaultReason, FaultSite, FaultyEntry, FoundDevice, FoundSpace, GCMD, GSTS, ICS, IEADDR, IECTL, IEDATA, IEUADDR, INTERRUPT_ENTRY, INTERRUPT_ENTRY_DESCRIPTOR, INTERRUPT_REMAPPED, INVALIDATED, IOTLB, IOTLB_DESCRIPTOR, IOTLB_HIT, IQA, IQERCD, IQH, IQT, IRTA, IVA, Invalidation, InvalidationSubscriber, IotlbInvalidation, LeafList, LinkedUnitOptions, PAGE_GROUP_RESPONSE_DESCRIPTOR, PAGE_REQUESTED, PAGE_REQUEST_EVENT, PASID_CACHE_DESCRIPTOR, PASID_DEVICE_TLB_DESCRIPTOR, PASID_DIRECTORY_ENTRY, PASID_ENTRY, PASID_IOTLB_DESCRIPTOR, PEADDR, PECTL, PEDATA, PEUADDR, PGTT_FIRST_STAGE, PGTT_NESTED, PGTT_PASS_THROUGH, PGTT_SECOND_STAGE, PHMBASE, PHMLIMIT, PLMBASE, PLMLIMIT, PMEN, PQA, PQH, PQT, PRS, PageRange, PagingProblem, PasidInvalidation, PasidIotlbInvalidation, ProblemKind, QEMU_11_1_FIRST_STAGE, QEMU_11_1_SECOND_STAGE, QEMU_7_2, QUEUE_ERRORS, REGISTER_WINDOW, REGISTER_WRITTEN, REMAPPABLE_ADDRESS, ROOT_ENTRY, ROOT_TABLE_SET, RTADDR, RegisterRow, RegisterWidth, RemappingUnit, RemappingUnitOptions, SCALABLE_CONTEXT_ENTRY, SCALABLE_ROOT_HALF, SERVER, SERVER_ERRATUM_772415, STRUCTURE_READ, Silence, SilentRefusal, StructureProblem, TRANSLATED, TRANSLATION_SWITCHED, TTM_ABORT, TTM_LEGACY, TTM_SCALABLE, TT_DEVICE_TLB, TT_PASS_THROUGH, TT_TRANSLATE, TableMode, TranslationUnit, TranslationUnitOptions, Truncation, UnitEnumeration, UnitInspection, VER, VtdFault, WAIT_COMPLETED, WAIT_DESCRIPTOR, attachUnit, cacheSizes, createCapabilities, createFault, createSilentFault, deviceTlbsOf, enumerateUnit, isSilencedByFpd, registerRows, remappedInterrupts };
+declare namespace index_d_exports$12 {
+  export { CAP, CCMD, COMPLETION_EVENT, CONTEXT_CACHE_DESCRIPTOR, CONTEXT_ENTRY, CacheSizes, Capabilities, CapabilityOptions, ContextInvalidation, Counters, DEFAULT_CACHES, DESCRIPTOR_FETCHED, DEVICE_TLB_DESCRIPTOR, DeviceTlbs, ECAP, ENTRY_READ, ENUMERATION_LIMITS, EVENT_SENT, EnumerateOptions, EnumeratedDevice, EnumeratedSpace, EnumerationLimits, FAULT, FAULT_EVENT, FAULT_REASONS, FEADDR, FECTL, FEDATA, FEUADDR, FLAGS_SET, FRCD, FSTS, FaultReason, FaultSite, FaultyEntry, FoundDevice, FoundSpace, GCMD, GSTS, ICS, IEADDR, IECTL, IEDATA, IEUADDR, INTERRUPT_ENTRY, INTERRUPT_ENTRY_DESCRIPTOR, INTERRUPT_REMAPPED, INVALIDATED, IOTLB, IOTLB_DESCRIPTOR, IOTLB_HIT, IQA, IQERCD, IQH, IQT, IRTA, IVA, Invalidation, InvalidationSubscriber, IotlbInvalidation, LeafList, LinkedUnitOptions, PAGE_GROUP_RESPONSE_DESCRIPTOR, PAGE_REQUESTED, PAGE_REQUEST_EVENT, PASID_CACHE_DESCRIPTOR, PASID_DEVICE_TLB_DESCRIPTOR, PASID_DIRECTORY_ENTRY, PASID_ENTRY, PASID_IOTLB_DESCRIPTOR, PEADDR, PECTL, PEDATA, PEUADDR, PGTT_FIRST_STAGE, PGTT_NESTED, PGTT_PASS_THROUGH, PGTT_SECOND_STAGE, PHMBASE, PHMLIMIT, PLMBASE, PLMLIMIT, PMEN, PQA, PQH, PQT, PRS, PageRange, PagingProblem, PasidInvalidation, PasidIotlbInvalidation, ProblemKind, QEMU_11_1_FIRST_STAGE, QEMU_11_1_SECOND_STAGE, QEMU_7_2, QUEUE_ERRORS, REFUSAL_RECORDED, REGISTER_READ, REGISTER_WINDOW, REGISTER_WRITTEN, REMAPPABLE_ADDRESS, ROOT_ENTRY, ROOT_TABLE_SET, RTADDR, RegisterRow, RegisterWidth, RemappingUnit, RemappingUnitOptions, SCALABLE_CONTEXT_ENTRY, SCALABLE_ROOT_HALF, SERVER, SERVER_ERRATUM_772415, SETTLED, STRUCTURE_READ, Silence, SilentRefusal, StructureProblem, TRANSLATED, TRANSLATION_SWITCHED, TTM_ABORT, TTM_LEGACY, TTM_SCALABLE, TT_DEVICE_TLB, TT_PASS_THROUGH, TT_TRANSLATE, TableMode, TranslationUnit, TranslationUnitOptions, Truncation, UNIT_RESET, UnitEnumeration, UnitInspection, UnitState, VER, VtdFault, WAIT_COMPLETED, WAIT_DESCRIPTOR, attachUnit, cacheSizes, createCapabilities, createFault, createSilentFault, deviceTlbsOf, enumerateUnit, isSilencedByFpd, registerRows, remappedInterrupts };
 }
 /** An entry or a mapping allows reads. */
 declare const PROT_READ = 1;
@@ -3347,45 +3787,57 @@ declare const nameOfStep: (step: WalkStep) => string;
  * @returns `undefined` when the walk was not refused
  */
 declare const adviseOn: (walk: RecordedWalk, capabilities: Capabilities) => FaultAdvice | undefined;
-/** Memory that somebody else holds: an emulator's RAM, the bytes of a file. */
-interface ExternalBuffer {
-  /** Physical address of the first byte; a multiple of 4096. */
-  readonly base: bigint;
-  /** Size in bytes; a multiple of 4096. What the view does not cover is not there yet. */
-  readonly length: bigint;
-  /**
-   * The buffer's current view, its first byte the one at `base`. Asked again
-   * whenever the last one has been taken away, as WebAssembly does when a
-   * memory grows. Its offset in the buffer must be a multiple of 4.
-   */
-  readonly view: () => Uint8Array;
-  /** Called after each write, with the physical address of the first byte and the count of bytes. */
-  readonly onWrite?: (address: bigint, length: number) => void;
+/** A function of the root bus, by its place. */
+interface RootBusPlace {
+  readonly device: number;
+  readonly function?: number;
 }
-/** @throws RangeError when `base` or `length` is not page aligned, or the view not word aligned */
-declare const bufferRegion: (external: ExternalBuffer) => Region;
+/** A remapping unit of a host machine. */
+interface HostUnitOptions {
+  readonly capabilities?: Capabilities;
+  readonly caches?: CacheSizes | "off";
+  /** Functions of the root bus that it serves, bridges with what is behind them; all that are left when absent. */
+  readonly serves?: readonly RootBusPlace[];
+}
+/** What a host machine is made of. */
+interface HostMachineOptions {
+  readonly ram?: readonly PhysicalRange[];
+  readonly reserved?: readonly PhysicalRange[];
+  /** One unit that serves everything when absent. */
+  readonly units?: readonly HostUnitOptions[];
+  readonly reservedMemory?: readonly ReservedMemory[];
+  readonly trace?: TraceChannel;
+  /** Puts functions on the buses, before these get numbers and addresses. */
+  readonly populate: (build: HostBuilder) => void;
+}
+/** Puts functions into a machine that is being made. */
+interface HostBuilder {
+  readonly root: Bus;
+  readonly fabric: Fabric;
+  /** Adds a DMA engine: an integrated endpoint on the root bus, unless told otherwise. */
+  addEngine(place: RootBusPlace & {
+    readonly kind?: FunctionDeclaration["kind"];
+  }, bus?: Bus, options?: DmaEngineOptions): DmaEngine;
+}
 /**
- * Memory of which only written frames take space.
- *
- * @param ranges where it is: `base` and `length` in bytes, both multiples of
- *   4096, up to 2^52; all of the 52-bit space when absent
+ * A whole machine for an operating system of ours: memory, buses, DMA engines,
+ * remapping units in front of them, interrupts, and the port through which a
+ * kernel reaches all of it.
  */
-declare const createSparseMemory: (ranges?: readonly {
-  readonly base: bigint;
-  readonly length: bigint;
-}[]) => PhysicalMemory;
-/** Memory over buffers that somebody else holds, each at its own place. */
-declare const createBufferMemory: (...buffers: readonly ExternalBuffer[]) => PhysicalMemory;
-/**
- * Memory of which only what has been written takes space. A frame that was
- * never written reads as zeros and costs nothing, wherever it is.
- *
- * @param firstPfn the first frame
- * @param frames how many; the whole space of 2^40 frames is as cheap as one
- */
-declare const sparseRegion: (firstPfn: number, frames: number) => Region;
-declare namespace index_d_exports$5 {
-  export { Bank, ExternalBuffer, MAX_BANK_FRAMES, NO_BANK, PhysicalMemory, Region, WORDS_LG2, bankOver, bufferRegion, createBufferMemory, createSparseMemory, sparseRegion };
+declare class HostMachine {
+  #private;
+  readonly memory: PhysicalMemory;
+  readonly trace: TraceChannel;
+  readonly clock: ManualClock;
+  readonly topology: Topology;
+  readonly fabric: Fabric;
+  readonly units: readonly RemappingUnit[];
+  readonly engines: readonly DmaEngine[];
+  /** Interrupts that arrived for vectors which nobody has connected. */
+  readonly strayInterrupts: Interrupt[];
+  readonly platform: Platform;
+  /** @throws RangeError when functions or scopes do not fit: a bug in the caller */
+  constructor(options: HostMachineOptions);
 }
 /** What a machine is made of. */
 interface MachineOptions {
@@ -3442,7 +3894,7 @@ interface FromCaptureOptions {
  */
 declare const machineFromCapture: (capture: VtdCapture, options?: FromCaptureOptions) => Machine;
 declare namespace index_d_exports$4 {
-  export { EntryChange, EntryStep, FaultAdvice, FieldValue, FromCaptureOptions, Machine, MachineOptions, RecordedWalk, Refused, StructureStep, WalkRequest, WalkStep, WalkedTo, adviseOn, formatOfStage, machineFromCapture, nameOfStep, pathThrough, recordWalk, setFields };
+  export { EntryChange, EntryStep, FaultAdvice, FieldValue, FromCaptureOptions, HostBuilder, HostMachine, HostMachineOptions, HostUnitOptions, Machine, MachineOptions, RecordedWalk, Refused, RootBusPlace, StructureStep, WalkRequest, WalkStep, WalkedTo, adviseOn, formatOfStage, machineFromCapture, nameOfStep, pathThrough, recordWalk, setFields };
 }
 /** Why an operation on a page table did not do all that was asked. The names are those of Linux. */
 type PageTableErrno = /** Length 0, no permission asked for, or an unmap that begins inside a page. */"EINVAL" /** The range passes 2^64. */ | "EOVERFLOW" /** The range is outside what the table can translate, or its output outside what entries can hold. */ | "ERANGE" /** The range is not a multiple of the smallest page size that is allowed. */ | "ENXIO" /** Something is mapped there. */ | "EADDRINUSE" /** Nothing is mapped there. */ | "ENOENT" /** No table page was to be had. */ | "ENOMEM" /** A table page lies outside memory. */ | "EFAULT" /** The format cannot do it. */ | "EOPNOTSUPP";
@@ -3817,10 +4269,377 @@ declare const X86_64_LEAF_ENTRIES: readonly Layout<string>[];
 declare namespace index_d_exports$6 {
   export { AMD_V1, AMD_V1_LEAF_ENTRY, AMD_V1_TABLE_ENTRY, DirtyVisitor, EMPTY, EntryFlags, Gather, INDEX_LG2, INVALID, InvalidEntry, LEAF, MapOutcome, MappingChange, PAGES_MAPPED, PAGES_UNMAPPED, PROT_READ, PROT_USER, PROT_WRITE, PageTable, PageTableErrno, PageTableFormat, PageTableOptions, PageTableOutcome, PageTableState, SECOND_STAGE_LEAF_1G, SECOND_STAGE_LEAF_2M, SECOND_STAGE_LEAF_4K, SECOND_STAGE_LEAF_ENTRIES, SECOND_STAGE_TABLE_ENTRY, TABLE, TABLE_GREW, TableItem, TableLeaf, TableOutside, TablePages, TablePointer, UnmapOutcome, VTD_SECOND_STAGE, X86_64, X86_64_LEAF_1G, X86_64_LEAF_2M, X86_64_LEAF_4K, X86_64_LEAF_ENTRIES, X86_64_TABLE_ENTRY, adoptPageTable, classify, createPageTable, leafFrame, leafLg2, markDirty, protText, reachLg2, sizesWithin };
 }
-declare namespace index_d_exports$9 {
-  export { Field, FieldDeclaration, Layout, ReservedBy, defineLayout, fieldAt };
+/** A remapping unit as firmware describes it. */
+interface UnitDescription {
+  /** First address of its registers. */
+  readonly base: bigint;
+  /** Bytes of registers: a page, or 2^N of them. */
+  readonly length: number;
+  readonly hostAddressWidth: number;
+  readonly remapsInterrupts: boolean;
+  /** Requester IDs of the functions it serves; `all` for those that no other unit does. */
+  readonly serves: "all" | readonly {
+    readonly requesterId: number;
+    readonly isBridge: boolean;
+  }[];
+}
+/**
+ * The DMAR table: the unit that serves all the rest comes last, as §8.3 wants it.
+ *
+ * @param units at least one
+ */
+declare const dmarTable: (units: readonly UnitDescription[]) => Uint8Array;
+/** A compiled program. */
+interface WasmModule {
+  readonly [Symbol.toStringTag]: string;
+}
+/** What a program takes from, and gives to, JavaScript. */
+type WasmImports = Readonly<Record<string, unknown>>;
+type WasmExports = Readonly<Record<string, unknown>>;
+/** A program's memory. The buffer is another one after it has grown. */
+interface WasmMemory {
+  readonly buffer: ArrayBuffer;
+}
+/** The version of the npm package `v86` that this room is written for. What it uses is no documented API: another version is another machine. */
+declare const V86_VERSION = "0.5.462";
+/** What `import("v86")` gives. */
+interface V86Module {
+  readonly V86: new (options: V86Options) => V86Emulator;
+}
+/** Of v86's options, those that are used here. */
+interface V86Options {
+  readonly wasm_fn: (imports: WasmImports) => Promise<WasmExports>;
+  readonly memory_size: number;
+  readonly vga_memory_size: number;
+  readonly acpi: boolean;
+  readonly autostart: boolean;
+  readonly uart1: boolean;
+  readonly hda?: {
+    readonly buffer: ArrayBuffer;
+  };
+  readonly net_device: {
+    readonly type: "none";
+  };
+  readonly disable_keyboard: boolean;
+  readonly disable_mouse: boolean;
+  readonly disable_speaker: boolean;
+}
+/** Memory-mapped registers as v86 calls them: addresses arrive as int32. */
+type MmioRead = (address: number) => number;
+type MmioWrite = (address: number, value: number) => void;
+/** One I/O port. */
+interface V86Port {
+  read32: () => number;
+  write8: (value: number) => void;
+  write16: (value: number) => void;
+  write32: (value: number) => void;
+  device: unknown;
+}
+/** v86's I/O ports and memory map. */
+interface V86Io {
+  readonly ports: V86Port[];
+  /** `address` and `length` are multiples of 128 KiB. */
+  mmap_register(address: number, length: number, read8: MmioRead, write8: MmioWrite, read32: MmioRead, write32: MmioWrite): void;
+}
+/** v86's PCI bus: configuration mechanism 1. */
+interface V86Pci {
+  /** The bytes of CONFIG_ADDRESS. */
+  readonly pci_addr: Uint8Array;
+  readonly pci_response32: Int32Array;
+  readonly pci_status32: Int32Array;
+  /** By requester ID, as is the next. */
+  readonly devices: ({
+    readonly pci_bars: readonly unknown[];
+  } | undefined)[];
+  readonly device_spaces: (Int32Array | undefined)[];
+  readonly isa_bridge_space8: Uint8Array;
+  /** Called when CONFIG_ADDRESS has been written: puts what is there into `pci_response32`. */
+  pci_query(): void;
+  pci_write8(address: number, value: number): void;
+  pci_write16(address: number, value: number): void;
+  pci_write32(address: number, value: number): void;
+}
+/** A disk of v86, its registers seen as the device sees them. */
+interface V86IdeInterface {
+  cpu: V86Cpu;
+  status_reg: number;
+  error_reg: number;
+}
+/** One of the two channels of v86's disk controller. */
+interface V86IdeChannel {
+  cpu: V86Cpu;
+  readonly master: V86IdeInterface;
+  readonly slave: V86IdeInterface;
+  readonly current_interface: V86IdeInterface;
+  /** Bus master status: bit 0 active, 1 error, 2 interrupt. */
+  dma_status: number;
+  push_irq(): void;
+}
+/** v86's disk controller. */
+interface V86Ide {
+  readonly pci_id: number;
+  readonly primary: V86IdeChannel | undefined;
+  readonly secondary: V86IdeChannel | undefined;
+}
+/** What is in v86's processor object: processor, memory and chipset. */
+interface V86Cpu {
+  readonly wasm_memory: WasmMemory;
+  /** A stand-in for a view; every access of it makes a view of its own. */
+  readonly mem8: Uint8Array;
+  readonly memory_size: Int32Array;
+  readonly reg32: Int32Array;
+  readonly cr: Int32Array;
+  readonly sreg: Uint16Array;
+  readonly segment_is_null: Uint8Array;
+  readonly segment_offsets: Int32Array;
+  readonly segment_limits: Uint32Array;
+  readonly protected_mode: Int32Array;
+  readonly flags: Int32Array;
+  readonly is_32: Int32Array;
+  readonly stack_size_32: Int32Array;
+  readonly instruction_pointer: Int32Array;
+  readonly in_hlt: Uint8Array;
+  readonly io: V86Io;
+  readonly devices: {
+    readonly pci: V86Pci;
+    readonly ide: V86Ide;
+  };
+  read8(address: number): number;
+  read16(address: number): number;
+  read32s(address: number): number;
+  write8(address: number, value: number): void;
+  write16(address: number, value: number): void;
+  write32(address: number, value: number): void;
+  read_blob(address: number, length: number): Uint8Array;
+  write_blob(bytes: Uint8Array, address: number): void;
+  /** Forgets translated code of these addresses; `end` is exclusive. */
+  jit_dirty_cache(start: number, end: number): void;
+  get_apic_addr(): number;
+  handle_irqs(): void;
+  update_state_flags(): void;
+  reboot_internal(): void;
+}
+/** v86's outer object. */
+interface V86Emulator {
+  readonly v86: {
+    readonly cpu: V86Cpu;
+    next_tick(milliseconds: number): void; /** Runs the processor for about a millisecond. */
+    do_tick(): void;
+    stop(): void;
+  };
+  add_listener(event: string, listener: (value: number) => void): void;
+  serial_send_bytes(port: number, bytes: Uint8Array): void;
+  run(): Promise<void>;
+  stop(): Promise<void>;
+  destroy(): Promise<void>;
+  is_running(): boolean;
+  save_state(): Promise<ArrayBuffer>;
+  restore_state(state: ArrayBuffer): Promise<void>;
+  get_instruction_counter(): number;
+}
+/** What was given to boot from cannot be booted. */
+declare class KernelError extends Error {
+  constructor(why: string);
+}
+/** A kernel and what it gets to begin with. */
+interface BootImage {
+  /** A bzImage of a 32-bit x86 Linux. */
+  readonly kernel: Uint8Array;
+  readonly initrd: Uint8Array;
+  readonly commandLine: string;
+}
+/** The guest has reset the machine. */
+declare const PC_RESET: EventType<Record<string, never>>;
+/** The guest has switched the machine off. */
+declare const PC_OFF: EventType<Record<string, never>>;
+/** The processor has met what v86 has not implemented, and runs no more. */
+declare const PC_CRASHED: EventType<{
+  readonly why: string;
+}>;
+/** CLFLUSH instructions have been taken out of the kernel in memory. */
+declare const PC_FLUSHES_REMOVED: EventType<{
+  readonly count: number;
+}>;
+/** The v86 that was given cannot be used. */
+declare class V86Error extends Error {
+  /** What it lacks, as paths. */
+  readonly missing: readonly string[];
+  constructor(missing: readonly string[]);
+}
+/** v86's program, `v86/build/v86.wasm`: its bytes, or compiled once for several PCs. */
+type V86Program = Uint8Array | WasmModule;
+/** An interrupt has come to the local APIC. */
+declare const PC_INTERRUPT: EventType<{
+  readonly vector: number; /** Whether the processor will see it: fixed or lowest priority, to its own APIC ID. */
+  readonly accepted: boolean;
+}>;
+/** What one of our devices saves; it says itself what it is. */
+type DeviceState = EngineState | {
+  readonly schema: string;
+};
+/** A remapping unit of the PC. */
+interface PcUnit {
+  readonly capabilities: Capabilities;
+  /** The functions it serves; those that no other unit serves when absent. */
+  readonly serves?: (topology: Topology) => readonly PciFunction[];
+}
+/** A device of ours, as far as the PC sees to it. */
+interface PcDevice {
+  /** @throws SaveRefusedError while it holds what cannot be saved */
+  save(): DeviceState;
+  restore(state: never): void;
+}
+/** Machine code to run instead of a kernel, in protected mode with flat segments. */
+interface Payload {
+  readonly code: Uint8Array;
+  /** Where it is put and begins; below the end of memory. */
+  readonly address: bigint;
+}
+/** What a PC is made of. */
+interface PcOptions {
+  /** What `import("v86")` gives, version `V86_VERSION`. */
+  readonly v86: V86Module;
+  /** The bytes of `v86/build/v86.wasm`, or what they compile to. */
+  readonly program: V86Program;
+  /** Bytes of RAM, a multiple of 1 MiB; 64 MiB when absent. */
+  readonly memoryBytes?: number;
+  /** What it begins with; nothing when absent, until a snapshot is restored. */
+  readonly boot?: BootImage | Payload;
+  /** Its remapping units; none when absent. */
+  readonly units?: readonly PcUnit[];
+  /** Puts devices of ours on the first bus; those of v86 are there already. */
+  readonly devices?: (fabric: Fabric, bus: Bus) => readonly PcDevice[];
+  /** The contents of v86's own disk, a multiple of 512 bytes; no disk when absent. */
+  readonly disk?: Uint8Array;
+  /** Whether CLFLUSH is taken out of the kernel: needed by Linux before 6.2. */
+  readonly removeCacheFlushes?: boolean;
+  /** How long devices may take to answer; for ever when absent. */
+  readonly clock?: Clock;
+  readonly trace?: TraceChannel;
+}
+/** How a PC ends by itself. */
+type PcEnd = {
+  readonly how: "off";
+} /** It has met what v86 has not implemented, for instance a fault without a handler. */ | {
+  readonly how: "crashed";
+  readonly why: string;
+};
+type Listener = (bytes: Uint8Array) => void;
+/** One of the PC's serial ports, seen from the other end of the line. */
+declare class SerialPort {
+  #private;
+  /** @param index 0 for COM1, 1 for COM2 */
+  constructor(emulator: V86Emulator, index: number);
+  /** Sends bytes, or text in UTF-8, to the guest. */
+  write(data: string | Uint8Array): void;
+  /**
+   * Calls `listener` with what the guest sends, in pieces of any size.
+   *
+   * @returns a function that ends it
+   */
+  onOutput(listener: Listener): () => void;
+  /**
+   * Waits until the guest has sent `pattern`. What comes after the match is
+   * left for the next call.
+   *
+   * @returns everything up to the end of the match that no earlier call returned
+   */
+  waitFor(pattern: string | RegExp): Promise<string>;
+  /** Forgets what nobody has waited for. */
+  discard(): void;
+}
+/**
+ * A PC whose processor and chipset are v86 and whose remapping units, PCI
+ * fabric and devices are ours. Time in it is the host's: nothing about it is
+ * repeatable to the instruction.
+ */
+declare class Pc {
+  #private;
+  readonly trace: TraceChannel;
+  readonly memory: PhysicalMemory;
+  /** Where RAM is. */
+  readonly ram: readonly {
+    readonly base: bigint;
+    readonly length: bigint;
+  }[];
+  readonly topology: Topology;
+  readonly fabric: Fabric;
+  /** Its remapping units, in the order of the options. */
+  readonly units: readonly RemappingUnit[];
+  /** Its devices, in the order in which they were put there. */
+  readonly devices: readonly PcDevice[];
+  /** COM1, where the guest has its console. */
+  readonly console: SerialPort;
+  /** COM2, for programs. */
+  readonly channel: SerialPort;
+  /** Settles when the guest has switched the machine off, or v86 has given up. */
+  readonly ended: Promise<PcEnd>;
+  private constructor();
+  /**
+   * Makes a PC that stands still.
+   *
+   * @throws V86Error when v86 is not the version that is wanted, KernelError when the kernel cannot be placed
+   */
+  static create(options: PcOptions): Promise<Pc>;
+  /**
+   * Lets it run.
+   *
+   * @throws Error when it has crashed: what is left of it cannot run
+   */
+  start(): void;
+  /** Has it stand still; it does when the promise is settled. */
+  stop(): Promise<void>;
+  /** Whether it runs. */
+  get running(): boolean;
+  /** Instructions executed so far, modulo 2^32. */
+  get instructions(): number;
+  /**
+   * Everything there is, processor, memory, chipset, units and devices, in one
+   * block of bytes. A PC that runs goes on afterwards.
+   *
+   * @throws SaveRefusedError while something is under way that cannot be saved, naming it
+   */
+  save(): Promise<Uint8Array>;
+  /**
+   * Puts everything back to what `save` saw, on a PC made with the same
+   * options; `boot` may differ. It stands still afterwards.
+   *
+   * @throws RestoreError when the snapshot is none, or that of another machine
+   */
+  restore(snapshot: Uint8Array): Promise<void>;
+  /** Ends it for good: nothing of it runs or waits any more. */
+  destroy(): Promise<void>;
+  /** The PC's state as plain data. */
+  inspect(): PcInspection;
+}
+/** What `Pc.inspect` gives. */
+interface PcInspection {
+  readonly schema: "softiommu/pc@1";
+  readonly running: boolean;
+  readonly instructions: number;
+  readonly memoryBytes: number;
+  readonly units: readonly ReturnType<TranslationUnit["inspect"]>[];
+  readonly topology: ReturnType<Topology["inspect"]>;
+  readonly fabric: ReturnType<Fabric["inspect"]>;
+}
+/** The units that a PC is tried with, by what Linux makes of them. */
+declare const PC_UNITS: {
+  /** Legacy mode. */readonly legacy: Capabilities; /** Scalable mode, with a first stage alone. */
+  readonly "scalable-fs": Capabilities; /** Scalable mode, with a second stage alone. */
+  readonly "scalable-ss": Capabilities; /** Scalable mode with both stages, nesting, PASIDs, and devices that ask for pages. */
+  readonly nested: Capabilities;
+};
+/** A name in `PC_UNITS`. */
+type PcUnitName = keyof typeof PC_UNITS;
+/** The same unit in caching mode: software must tell it of new mappings too, as a virtual one wants it. */
+declare const inCachingMode: (capabilities: Capabilities) => Capabilities;
+declare namespace index_d_exports$7 {
+  export { BootImage, DeviceState, KernelError, PC_CRASHED, PC_FLUSHES_REMOVED, PC_INTERRUPT, PC_OFF, PC_RESET, PC_UNITS, Payload, Pc, PcDevice, PcEnd, PcInspection, PcOptions, PcUnit, PcUnitName, RestoreError, SaveRefusedError, SerialPort, UnitDescription, V86Error, V86Module, V86Program, V86_VERSION, dmarTable, inCachingMode };
 }
 declare namespace index_d_exports$10 {
+  export { Field, FieldDeclaration, Layout, ReservedBy, RestoreError, SaveRefusedError, SavedWords, defineLayout, fieldAt, restoreWords, saveWords };
+}
+declare namespace index_d_exports$11 {
   export { EventType, TraceChannel, TraceEvent, TraceListener, defineEvent };
 }
-export { index_d_exports as bits, index_d_exports$1 as capture, index_d_exports$2 as devices, index_d_exports$3 as interrupt, index_d_exports$4 as machine, index_d_exports$5 as memory, index_d_exports$6 as pageTable, index_d_exports$7 as pci, index_d_exports$8 as platform, index_d_exports$9 as struct, index_d_exports$10 as trace, index_d_exports$11 as vtd };
+export { index_d_exports as bits, index_d_exports$1 as capture, index_d_exports$2 as devices, index_d_exports$3 as interrupt, index_d_exports$4 as machine, index_d_exports$5 as memory, index_d_exports$6 as pageTable, index_d_exports$7 as pc, index_d_exports$8 as pci, index_d_exports$9 as platform, index_d_exports$10 as struct, index_d_exports$11 as trace, index_d_exports$12 as vtd };

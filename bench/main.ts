@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { reportBoots } from "./boot-report.ts";
 import { CASES } from "./cases.ts";
 import { collectionProof } from "./collection-proof.ts";
 import { countAll } from "./counts.ts";
@@ -17,6 +18,7 @@ const USAGE = `npm run bench -- [options]
   --only TEXT   only the cases that have TEXT in their names
   --quick       few rounds of the small cases: says that all runs, not how fast
   --rounds N    rounds of each program, 25 when absent
+  --boot        instead, a real Linux: boot, save, restore, its disk through the unit and past it
   --list        the names of the cases
   --write       writes ratios and counts to bench/results.json
   --counts      counts instead of timing, and writes bench/counts.json, which the tests hold to
@@ -46,6 +48,7 @@ const options = () =>
       rounds: { type: "string" },
       list: { type: "boolean", default: false },
       write: { type: "boolean", default: false },
+      boot: { type: "boolean", default: false },
       counts: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
       job: { type: "string" },
@@ -92,6 +95,7 @@ const main = async (): Promise<void> => {
   if (values.help) console.log(USAGE);
   else if (values.list) console.log(CASES.map(({ name }) => name).join("\n"));
   else if (values.counts) writeFileSync(COUNTS, `${JSON.stringify(countAll(), undefined, 2)}\n`);
+  else if (values.boot) await reportBoots(Number(values.rounds ?? 3));
   else if (values["collection-proof"]) collectionProof();
   else if (values.job === undefined) await run(values);
   else

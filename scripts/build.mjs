@@ -90,6 +90,7 @@ export const PROGRAMS = {
   main: { source: "src/cli/main.ts", target: "dist/cli/main.js" },
   demo: { source: "src/cli/demo.ts", target: "dist/cli/demo.js" },
   bench: { source: "bench/main.ts", target: ".cache/bench.js" },
+  conformanceLinux: { source: "conformance/linux/main.ts", target: ".cache/conformance/linux.js" },
   conformanceQemu: { source: "conformance/qemu/main.ts", target: ".cache/conformance/qemu.js" },
 };
 

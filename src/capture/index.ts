@@ -5,6 +5,7 @@ export * from "./file-source.ts";
 export * from "./inspect/index.ts";
 export * from "./memory-files.ts";
 export * from "./read-capture.ts";
+export * from "./record/index.ts";
 export * from "./register-file.ts";
 export * from "./registers.ts";
 export * from "./replay/index.ts";

@@ -1,4 +1,5 @@
 import { EXITS, type ExitName } from "./exit-codes.ts";
+import type { Input } from "./input.ts";
 import type { Invocation } from "./invocation.ts";
 import type { Output } from "./output.ts";
 import type { Paint } from "./paint.ts";
@@ -69,6 +70,7 @@ export interface CommandSpec {
 /** What a command works with. */
 export interface CommandContext {
   readonly invocation: Invocation;
+  readonly input: Input;
   readonly output: Output;
   /** For standard output. */
   readonly paint: Paint;
@@ -83,7 +85,7 @@ export interface Command extends CommandSpec {
   /**
    * @throws CommandError, CaptureError or NotationError when it cannot do its work
    */
-  run(context: CommandContext): ExitName;
+  run(context: CommandContext): ExitName | Promise<ExitName>;
 }
 
 /** Options that every command has. */

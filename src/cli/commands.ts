@@ -1,3 +1,4 @@
+import { BOOT_COMMAND } from "./boot-command.ts";
 import type { Command } from "./command.ts";
 import { COMPLETION_COMMAND } from "./completion-command.ts";
 import { HELP_COMMAND } from "./help-command.ts";
@@ -14,6 +15,7 @@ export const COMMANDS: readonly Command[] = [
   INSPECT_COMMAND,
   WALK_COMMAND,
   REPLAY_COMMAND,
+  BOOT_COMMAND,
   COMPLETION_COMMAND,
   HELP_COMMAND,
   VERSION_COMMAND,

@@ -33,9 +33,9 @@ const patternOf = (text: string): RegExp =>
 describe("documents", () => {
   test.each(DOCUMENTS.flatMap(sessionsIn))(
     "CLI-DOC-01: %s: softiommu prints what it says: %s",
-    (_, line, output) => {
+    async (_, line, output) => {
       const kept = keepOutput();
-      runCli(line.split(" ").slice(1), kept);
+      await runCli(line.split(" ").slice(1), kept);
       expect((kept.stdout + kept.stderr).trimEnd()).toMatch(patternOf(output));
     },
   );

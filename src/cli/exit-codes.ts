@@ -15,6 +15,7 @@ export const EXITS = {
   input: { status: 3, doc: "a file cannot be read, or is not what it should be" },
   findings: { status: 4, doc: "done, and there are findings that --fail-on asked for" },
   fault: { status: 5, doc: "the request was refused" },
+  guest: { status: 6, doc: "boot: the guest crashed, or did not answer in time" },
 } as const satisfies Readonly<Record<string, Exit>>;
 
 /** The name of an exit code. */

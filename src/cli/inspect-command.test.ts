@@ -24,9 +24,9 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const run = (...argv: readonly string[]) => {
+const run = async (...argv: readonly string[]) => {
   const output = keepOutput();
-  const status = runCli(argv, output);
+  const status = await runCli(argv, output);
   return { status, stdout: output.stdout.replaceAll(`${CAPTURES}/`, ""), stderr: output.stderr };
 };
 
@@ -77,43 +77,45 @@ describe("softiommu inspect", () => {
     },
   );
 
-  test("CLI-INSPECT-02: devices, ranges and findings for people", () => {
-    const { status, stdout } = inspect("vtd_1g_fs/g_1g", "--device", "00:07.0");
+  test("CLI-INSPECT-02: devices, ranges and findings for people", async () => {
+    const { status, stdout } = await inspect("vtd_1g_fs/g_1g", "--device", "00:07.0");
     expect(status).toBe(0);
     expect(stdout.split("\n").slice(0, 24).join("\n")).toMatchSnapshot();
-    expect(inspect("vtd_pt_sm", "--summary").stdout).toMatchSnapshot();
+    expect((await inspect("vtd_pt_sm", "--summary")).stdout).toMatchSnapshot();
   });
 
-  test("CLI-INSPECT-02: devices with the same tables show them once", () => {
-    const { stdout } = inspect("vtd_sm_fs");
+  test("CLI-INSPECT-02: devices with the same tables show them once", async () => {
+    const { stdout } = await inspect("vtd_sm_fs");
     expect(stdout).toContain("0000:00:1f.3 reaches the same as 0000:00:1f.0");
     expect(stdout.match(/^ {2}0x0 +→ 0x0 +16M/gm)).toHaveLength(1);
   });
 
-  test("CLI-INSPECT-03: --device keeps that device and what concerns it", () => {
-    const { stdout } = inspect("vtd_sm_fs_cm/c_mapped", "--device", "0x38", "--json");
+  test("CLI-INSPECT-03: --device keeps that device and what concerns it", async () => {
+    const { stdout } = await inspect("vtd_sm_fs_cm/c_mapped", "--device", "0x38", "--json");
     const document = JSON.parse(stdout);
     expect(document.devices.map(({ bdf }: { bdf: string }) => bdf)).toEqual(["0000:00:07.0"]);
     expect(document.mappings).toHaveLength(592);
     expect(document.findings).toMatchObject([
       { code: "shared-domain", bdf: ["0000:00:05.0", "0000:00:07.0"] },
     ]);
-    expect(JSON.parse(inspect("vtd_sm_fs", "--device", "00:0a.0", "--json").stdout)).toMatchObject({
+    expect(
+      JSON.parse((await inspect("vtd_sm_fs", "--device", "00:0a.0", "--json")).stdout),
+    ).toMatchObject({
       devices: [],
       mappings: [],
     });
   });
 
-  test("CLI-INSPECT-04: --watch finds who can write a range, given several times", () => {
+  test("CLI-INSPECT-04: --watch finds who can write a range, given several times", async () => {
     const watch = ["--watch", "0x8fe7000+4K", "--watch", "0xfff_ffff+1"] as const;
-    const codes = (...more: readonly string[]) =>
-      JSON.parse(inspect("vtd_legacy_ss", ...more, "--json").stdout).findings.map(
+    const codes = async (...more: readonly string[]) =>
+      JSON.parse((await inspect("vtd_legacy_ss", ...more, "--json")).stdout).findings.map(
         ({ code }: { code: string }) => code,
       );
     // 00:07.0 may only read the first of them at 0x40000.
-    expect(codes(...watch)).toEqual(codes());
+    expect(await codes(...watch)).toEqual(await codes());
     const { findings } = JSON.parse(
-      inspect("vtd_legacy_ss", "--watch", "0x47e2800+1", "--json").stdout,
+      (await inspect("vtd_legacy_ss", "--watch", "0x47e2800+1", "--json")).stdout,
     );
     expect(findings.at(-1)).toMatchObject({
       code: "maps-given-range",
@@ -124,22 +126,24 @@ describe("softiommu inspect", () => {
     });
   });
 
-  test("CLI-EXIT-02: findings are exit 4 only where --fail-on asks for them", () => {
-    expect(inspect("vtd_pt_sm").status).toBe(0);
-    expect(inspect("vtd_pt_sm", "--fail-on", "any", "--summary").status).toBe(4);
-    expect(inspect("vtd_pt_sm", "--fail-on", "reserved-bit,pass-through", "--json").status).toBe(4);
-    expect(inspect("vtd_pt_sm", "--fail-on", "reserved-bit").status).toBe(0);
-    expect(inspect("vtd_pt_sm", "--fail-on", "any", "--device", "00:07.0").status).toBe(0);
+  test("CLI-EXIT-02: findings are exit 4 only where --fail-on asks for them", async () => {
+    expect((await inspect("vtd_pt_sm")).status).toBe(0);
+    expect((await inspect("vtd_pt_sm", "--fail-on", "any", "--summary")).status).toBe(4);
+    expect(
+      (await inspect("vtd_pt_sm", "--fail-on", "reserved-bit,pass-through", "--json")).status,
+    ).toBe(4);
+    expect((await inspect("vtd_pt_sm", "--fail-on", "reserved-bit")).status).toBe(0);
+    expect((await inspect("vtd_pt_sm", "--fail-on", "any", "--device", "00:07.0")).status).toBe(0);
   });
 
-  test("CLI-INSPECT-05: what stands above everything else is said first", () => {
+  test("CLI-INSPECT-05: what stands above everything else is said first", async () => {
     const machine = legacyMachine();
     machine.unit.setTranslation(false);
     writeCapture(machine.capture(), nodeSink(join(folder, "off")));
-    expect(run("inspect", join(folder, "off")).stdout).toMatch(/^translation is off/m);
+    expect((await run("inspect", join(folder, "off"))).stdout).toMatch(/^translation is off/m);
     machine.unit.setRootTable(0x800n);
     writeCapture(machine.capture([{ pa: 0x1000n, kind: "root" }]), nodeSink(join(folder, "bad")));
-    expect(run("inspect", join(folder, "bad")).stdout).toMatch(
+    expect((await run("inspect", join(folder, "bad"))).stdout).toMatch(
       /^every request is refused: fault 0x30/m,
     );
   });

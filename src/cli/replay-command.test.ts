@@ -7,36 +7,38 @@ import { runCli } from "./run-cli.ts";
 
 const CAPTURES = fileURLToPath(new URL("../../captures", import.meta.url));
 
-const run = (...args: readonly string[]): { status: number; stdout: string; stderr: string } => {
+const run = async (
+  ...args: readonly string[]
+): Promise<{ status: number; stdout: string; stderr: string }> => {
   const kept = keepOutput();
-  const status = runCli(["replay", ...args], kept);
+  const status = await runCli(["replay", ...args], kept);
   return { status, stdout: kept.stdout, stderr: kept.stderr };
 };
 
 describe("replay", () => {
-  test("CLI-REPLAY-01, CLI-REPLAY-02: a recording as its QEMU writes it, exit 0", () => {
-    const { status, stdout } = run(`${CAPTURES}/vtd_sm_ss`);
+  test("CLI-REPLAY-01, CLI-REPLAY-02: a recording as its QEMU writes it, exit 0", async () => {
+    const { status, stdout } = await run(`${CAPTURES}/vtd_sm_ss`);
     expect(status).toBe(0);
     expect(stdout.slice(CAPTURES.length)).toMatchSnapshot();
   });
 
-  test("CLI-REPLAY-02, CLI-REPLAY-03: by the specification, exit 1", () => {
-    const { status, stdout } = run(`${CAPTURES}/vtd_sm_ss`, "--specification");
+  test("CLI-REPLAY-02, CLI-REPLAY-03: by the specification, exit 1", async () => {
+    const { status, stdout } = await run(`${CAPTURES}/vtd_sm_ss`, "--specification");
     expect(status).toBe(1);
     expect(stdout).toContain("4 differences\n");
-    expect(run(`${CAPTURES}/vtd_sm_fs`, "--specification").status).toBe(0);
+    expect((await run(`${CAPTURES}/vtd_sm_fs`, "--specification")).status).toBe(0);
   });
 
-  test("CLI-REPLAY-04: descriptors one by one, up to a moment", () => {
-    const { stdout, status } = run(`${CAPTURES}/vtd_sm_fs_cm/b_bound`, "--descriptors", "-q");
+  test("CLI-REPLAY-04: descriptors one by one, up to a moment", async () => {
+    const { stdout, status } = await run(`${CAPTURES}/vtd_sm_fs_cm/b_bound`, "--descriptors", "-q");
     expect(status).toBe(0);
     expect(stdout.match(/^ {2}line \d+ {2}slot \d+ /gm)).toHaveLength(508);
     expect(stdout).toContain("  line 35  slot 1  wait  0x200000025 0x1c53804 0x0 0x0\n");
     expect(stdout).not.toContain("c_mapped");
   });
 
-  test("CLI-REPLAY-05: the document has every descriptor, fault and deviation", () => {
-    const document = JSON.parse(run(`${CAPTURES}/vtd_sm_ss`, "--json").stdout);
+  test("CLI-REPLAY-05: the document has every descriptor, fault and deviation", async () => {
+    const document = JSON.parse((await run(`${CAPTURES}/vtd_sm_ss`, "--json")).stdout);
     expect(document).toMatchObject({
       schema: "softiommu/replay@1",
       recorder: "QEMU 11.1",
@@ -47,6 +49,7 @@ describe("replay", () => {
     expect(document.windows[0].faults[0]).toEqual({
       line: 1818,
       bdf: "0000:00:07.0",
+      pasid: null,
       write: true,
       text: "a second-stage entry is not present",
       address: "0x66000000",
@@ -59,14 +62,14 @@ describe("replay", () => {
     });
   });
 
-  test("CLI-ERR-03: what is no recording is exit 3", () => {
+  test("CLI-ERR-03: what is no recording is exit 3", async () => {
     for (const name of [
       "amd_v1",
       "elf_small",
       "elf_small/guest_cut.elf.gz",
       "vtd_sm_fs_cm/other",
     ]) {
-      const { status, stdout, stderr } = run(`${CAPTURES}/${name}`);
+      const { status, stdout, stderr } = await run(`${CAPTURES}/${name}`);
       expect([status, stdout], name).toEqual([3, ""]);
       expect(stderr).toMatch(/^softiommu: .*: expected .*, found .*\nhint: .*\n$/);
     }

@@ -86,8 +86,8 @@ export function* descriptorLines({ windows }: ReplayReport): Generator<string, v
   }
 }
 
-const faultText = ({ bdf, address, write, code, text }: ReplayedFault): string[] => [
-  bdf,
+const faultText = ({ bdf, pasid, address, write, code, text }: ReplayedFault): string[] => [
+  pasid === null ? bdf : `${bdf} PASID ${pasid}`,
   `${write ? "writes" : "reads"} ${hex(address)}`,
   `${hex(code)} ${text}`,
 ];

@@ -18,9 +18,9 @@ const WALK = ["walk", SM_FS, "--bdf", "00:03.0", "--iova", "0xfff7b000"] as cons
 const placed = (argv: readonly string[]): string[] =>
   argv.map((each) => (each.startsWith(PLACE) ? `${CAPTURES}/${each.slice(PLACE.length)}` : each));
 
-const run = (argv: readonly string[], env: Output["env"] = {}) => {
+const run = async (argv: readonly string[], env: Output["env"] = {}) => {
   const output = keepOutput(env);
-  const status = runCli(placed(argv), output);
+  const status = await runCli(placed(argv), output);
   return { status, stdout: output.stdout, stderr: output.stderr };
 };
 
@@ -75,8 +75,8 @@ const UNREADABLE: readonly (readonly [argv: readonly string[], says: RegExp])[] 
 ];
 
 describe("errors", () => {
-  test.each(MISTAKES)("CLI-ERR-01: %j is refused with exit 2", (argv, says, hint) => {
-    const { status, stdout, stderr } = run(argv);
+  test.each(MISTAKES)("CLI-ERR-01: %j is refused with exit 2", async (argv, says, hint) => {
+    const { status, stdout, stderr } = await run(argv);
     const [first = "", second = "", ...rest] = stderr.split("\n").filter((line) => line !== "");
     expect([status, stdout, rest]).toEqual([2, "", []]);
     expect(first).toMatch(/^softiommu: .+: .+/);
@@ -84,48 +84,51 @@ describe("errors", () => {
     expect(second.replace(/^hint: /, "")).toMatch(hint);
   });
 
-  test.each(MISTAKES)("CLI-ERR-02: %j with --json is one line of JSON on stderr", (argv, says) => {
-    const { status, stdout, stderr } = run([...argv, "--json"]);
-    expect([status, stdout]).toEqual([2, ""]);
-    expect(stderr.trimEnd()).not.toContain("\n");
-    const { error } = JSON.parse(stderr);
-    expect(Object.keys(error)).toEqual(["code", "message", "hint", "details"]);
-    expect(error.code).toBe("usage");
-    expect(error.message).toMatch(says);
-  });
+  test.each(MISTAKES)(
+    "CLI-ERR-02: %j with --json is one line of JSON on stderr",
+    async (argv, says) => {
+      const { status, stdout, stderr } = await run([...argv, "--json"]);
+      expect([status, stdout]).toEqual([2, ""]);
+      expect(stderr.trimEnd()).not.toContain("\n");
+      const { error } = JSON.parse(stderr);
+      expect(Object.keys(error)).toEqual(["code", "message", "hint", "details"]);
+      expect(error.code).toBe("usage");
+      expect(error.message).toMatch(says);
+    },
+  );
 
-  test.each(UNREADABLE)("CLI-ERR-03: %j is refused with exit 3", (argv, says) => {
-    const { status, stdout, stderr } = run(argv);
+  test.each(UNREADABLE)("CLI-ERR-03: %j is refused with exit 3", async (argv, says) => {
+    const { status, stdout, stderr } = await run(argv);
     expect([status, stdout]).toEqual([3, ""]);
     expect(stderr).toMatch(says);
     expect(stderr).not.toMatch(/\n\s+at /);
-    const { error } = JSON.parse(run([...argv, "--json"]).stderr);
+    const { error } = JSON.parse((await run([...argv, "--json"])).stderr);
     expect(error.code).toBe("input");
   });
 
-  test("CLI-ERR-03: a damaged capture names the file, the byte and what was expected", () => {
+  test("CLI-ERR-03: a damaged capture names the file, the byte and what was expected", async () => {
     const path = join(folder, "damaged");
     mkdirSync(path);
     writeFileSync(join(path, "pages.json"), '{"ram_size": 4096, "pages": [{"pa": 3}]}');
-    const { error } = JSON.parse(run(["walk", path, ...WALK.slice(2), "--json"]).stderr);
+    const { error } = JSON.parse((await run(["walk", path, ...WALK.slice(2), "--json"])).stderr);
     expect(error.details).toMatchObject({ file: `${path}/pages.json`, offset: 36 });
     expect(Object.keys(error.details)).toEqual(["file", "offset", "expected", "found"]);
   });
 
-  test("CLI-ERR-04: a stack trace is shown with --debug only", () => {
+  test("CLI-ERR-04: a stack trace is shown with --debug only", async () => {
     const argv = ["walk", "/no/such/thing", ...WALK.slice(2)];
-    expect(run(argv).stderr).not.toContain("node-files");
-    expect(run([...argv, "--debug"]).stderr).toContain("node-files");
-    const { error } = JSON.parse(run([...argv, "--debug", "--json"]).stderr);
+    expect((await run(argv)).stderr).not.toContain("node-files");
+    expect((await run([...argv, "--debug"])).stderr).toContain("node-files");
+    const { error } = JSON.parse((await run([...argv, "--debug", "--json"])).stderr);
     expect(error.details.stack).toContain("node-files");
   });
 
-  test("CLI-ERR-05: --quiet leaves the hint out", () => {
-    expect(run(["wlak"]).stderr).toContain("hint:");
-    expect(run(["help", "wlk", "--quiet"]).stderr).not.toContain("hint:");
+  test("CLI-ERR-05: --quiet leaves the hint out", async () => {
+    expect((await run(["wlak"])).stderr).toContain("hint:");
+    expect((await run(["help", "wlk", "--quiet"])).stderr).not.toContain("hint:");
   });
 
-  test("CLI-ERR-06: a bug is exit 1 and says so", () => {
+  test("CLI-ERR-06: a bug is exit 1 and says so", async () => {
     const output = keepOutput();
     const broken: Output = {
       ...output,
@@ -134,11 +137,11 @@ describe("errors", () => {
       },
       err: output.err,
     };
-    expect(runCli(["version"], broken)).toBe(1);
+    expect(await runCli(["version"], broken)).toBe(1);
     expect(output.stderr).toMatch(/^softiommu: internal error: it broke\nhint: this is a bug/);
   });
 
-  test("CLI-ERR-07: when nobody reads the output any more, the command ends quietly", () => {
+  test("CLI-ERR-07: when nobody reads the output any more, the command ends quietly", async () => {
     const output = keepOutput();
     const closed: Output = {
       ...output,
@@ -147,15 +150,17 @@ describe("errors", () => {
       },
       err: output.err,
     };
-    expect(runCli(placed(WALK), closed)).toBe(0);
+    expect(await runCli(placed(WALK), closed)).toBe(0);
     expect(output.stderr).toBe("");
   });
 });
 
 describe("options of every command", () => {
-  test("CLI-OPT-01: they may stand before the command", () => {
-    expect(run(["--json", "version"])).toEqual(run(["version", "--json"]));
-    expect(run(["--color", "never", "version"]).stdout).toBe(`softiommu ${readVersion()}\n`);
+  test("CLI-OPT-01: they may stand before the command", async () => {
+    expect(await run(["--json", "version"])).toEqual(await run(["version", "--json"]));
+    expect((await run(["--color", "never", "version"])).stdout).toBe(
+      `softiommu ${readVersion()}\n`,
+    );
   });
 
   test("CLI-OPT-02: colour is what --color says, then NO_COLOR, then FORCE_COLOR, then the terminal", () => {
@@ -169,41 +174,45 @@ describe("options of every command", () => {
     expect(wantsColor("auto", {}, false)).toBe(false);
   });
 
-  test("CLI-OPT-03: colour changes nothing but colours", () => {
-    const colored = run([...WALK], { FORCE_COLOR: "1" }).stdout;
+  test("CLI-OPT-03: colour changes nothing but colours", async () => {
+    const colored = (await run([...WALK], { FORCE_COLOR: "1" })).stdout;
     // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what it looks for.
     const stripped = colored.replace(/\u001b\[\d+m/g, "");
     expect(colored).not.toBe(stripped);
-    expect(stripped).toBe(run([...WALK]).stdout);
+    expect(stripped).toBe((await run([...WALK])).stdout);
   });
 });
 
 describe("small commands", () => {
-  test("CLI-VER-01: version, --version and version --json", () => {
-    expect(run(["version"]).stdout).toBe(`softiommu ${readVersion()}\n`);
-    expect(run(["--version"])).toEqual(run(["version"]));
-    expect(JSON.parse(run(["version", "--json"]).stdout)).toEqual({
+  test("CLI-VER-01: version, --version and version --json", async () => {
+    expect((await run(["version"])).stdout).toBe(`softiommu ${readVersion()}\n`);
+    expect(await run(["--version"])).toEqual(await run(["version"]));
+    expect(JSON.parse((await run(["version", "--json"])).stdout)).toEqual({
       schema: "softiommu/version@1",
       version: readVersion(),
       node: process.version,
     });
   });
 
-  test("CLI-HELP-04: help, --help, -h and help COMMAND; no command at all is a mistake", () => {
-    expect(run(["--help"])).toEqual(run(["help"]));
-    expect(run(["walk", "--help"])).toEqual(run(["help", "walk"]));
-    expect(run(["walk", "-h", "--iova"]).status).toBe(2);
-    expect(run([])).toMatchObject({ status: 2, stdout: "", stderr: run(["help"]).stdout });
+  test("CLI-HELP-04: help, --help, -h and help COMMAND; no command at all is a mistake", async () => {
+    expect(await run(["--help"])).toEqual(await run(["help"]));
+    expect(await run(["walk", "--help"])).toEqual(await run(["help", "walk"]));
+    expect((await run(["walk", "-h", "--iova"])).status).toBe(2);
+    expect(await run([])).toMatchObject({
+      status: 2,
+      stdout: "",
+      stderr: (await run(["help"])).stdout,
+    });
   });
 });
 
 describe("the program", () => {
   const program = fileURLToPath(new URL("../../bin/softiommu", import.meta.url));
 
-  test("CLI-ERR-07: the real process: exit codes, streams and a closed pipe", () => {
+  test("CLI-ERR-07: the real process: exit codes, streams and a closed pipe", async () => {
     const child = (argv: readonly string[]) =>
       spawnSync(process.execPath, [program, ...placed(argv)], { encoding: "utf8" });
-    expect(child([...WALK]).stdout).toBe(run([...WALK]).stdout);
+    expect(child([...WALK]).stdout).toBe((await run([...WALK])).stdout);
     expect(child(["wlak"])).toMatchObject({ status: 2, stdout: "" });
     expect(child(["walk", SM_FS, "--bdf", "00:03.0", "--iova", "0"]).status).toBe(5);
     const piped = spawnSync(

@@ -5,6 +5,7 @@ import { COMMANDS } from "./commands.ts";
 import { EXITS, type ExitName } from "./exit-codes.ts";
 import { unknownCommand } from "./help-command.ts";
 import { commandHelp, programHelp } from "./help-text.ts";
+import { type Input, NO_INPUT } from "./input.ts";
 import { parseInvocation } from "./invocation.ts";
 import { type Output, OutputClosed } from "./output.ts";
 import { type ColorChoice, createPaint, wantsColor } from "./paint.ts";
@@ -88,7 +89,12 @@ const findCommand = (name: string): Command => {
   return command;
 };
 
-const runCommand = (argv: readonly string[], manners: Manners, output: Output): ExitName => {
+const runCommand = async (
+  argv: readonly string[],
+  manners: Manners,
+  output: Output,
+  input: Input,
+): Promise<ExitName> => {
   const paint = createPaint(wantsColor(manners.color, output.env, output.outIsTerminal));
   const [first, ...rest] = argv;
   if (first === undefined) {
@@ -104,8 +110,10 @@ const runCommand = (argv: readonly string[], manners: Manners, output: Output): 
   if (first.startsWith("-") && first !== "--version") {
     // Options of every command may stand before its name.
     const at = argv.findIndex((each, i) => !each.startsWith("-") && argv[i - 1] !== "--color");
-    if (at > 0)
-      return runCommand([argv[at]!, ...argv.slice(0, at), ...argv.slice(at + 1)], manners, output);
+    if (at > 0) {
+      const moved = [argv[at]!, ...argv.slice(0, at), ...argv.slice(at + 1)];
+      return runCommand(moved, manners, output, input);
+    }
     throw new CommandError("usage", "command line", "there is no command", {
       hint: "softiommu --help",
     });
@@ -118,6 +126,7 @@ const runCommand = (argv: readonly string[], manners: Manners, output: Output): 
   }
   const context: CommandContext = {
     invocation,
+    input,
     output,
     paint,
     json: manners.json,
@@ -133,10 +142,14 @@ const runCommand = (argv: readonly string[], manners: Manners, output: Output): 
  * @param argv without the program's name
  * @returns the exit code
  */
-export const runCli = (argv: readonly string[], output: Output): number => {
+export const runCli = async (
+  argv: readonly string[],
+  output: Output,
+  input: Input = NO_INPUT,
+): Promise<number> => {
   const manners = mannersOf(argv);
   try {
-    return EXITS[runCommand(argv, manners, output)].status;
+    return EXITS[await runCommand(argv, manners, output, input)].status;
   } catch (error) {
     if (error instanceof OutputClosed) return EXITS.ok.status;
     try {

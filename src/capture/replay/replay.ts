@@ -1,4 +1,5 @@
 import { hex } from "../../bits/hex.ts";
+import { NO_PASID } from "../../hardware/pci/dma-request.ts";
 import { formatPciAddress } from "../../hardware/pci/requester-id.ts";
 import { DescriptorDecoder } from "../../hardware/vtd/descriptor-decoder.ts";
 import { FAULT_REASONS } from "../../hardware/vtd/spec/fault-reasons.ts";
@@ -135,6 +136,10 @@ class Replay {
         this.#settle(number);
         notes.faults.push(this.#fault(number, entry));
         return;
+      case "page":
+        this.#settle(number);
+        this.#unit.requestPage(entry.request);
+        return;
       case "record":
         this.#records.compare(number, entry);
         return;
@@ -208,19 +213,22 @@ class Replay {
 
   #fault(line: number, entry: Extract<TraceLine["entry"], { kind: "fault" }>): ReplayedFault {
     const { source, address, write } = entry;
-    const fault = this.#unit.request(source, address, write);
+    const fault = this.#unit.request(entry);
     const bdf = formatPciAddress({ segment: 0, requesterId: source });
     const code = fault?.code ?? 0;
     const text = FAULT_REASONS.get(code)?.text ?? fault?.message ?? "the request passes";
     const reason = fault && recordedReason(this.#recorder, fault);
-    const what = `${bdf} ${write ? "writes" : "reads"} ${hex(address)}`;
+    const tag = entry.request?.pasid ?? NO_PASID;
+    const pasid = tag === NO_PASID ? null : tag;
+    const who = pasid === null ? bdf : `${bdf} with PASID ${pasid}`;
+    const what = `${who} ${write ? "writes" : "reads"} ${hex(address)}`;
     const recorded = `fault ${hex(entry.code)}`;
     const replayed = fault === undefined ? "the request passes" : `fault ${hex(code)}, ${text}`;
     const difference = { kind: "fault", line, what, recorded, replayed, fields: [] } as const;
     if ((reason?.code ?? code) !== entry.code || fault === undefined) this.#list.add(difference);
     else if (reason !== undefined) this.#list.allow({ ...difference, fact: reason.fact.text });
     this.#records.requested(fault);
-    return { line, bdf, address, write, recorded: entry.code, code, text };
+    return { line, bdf, pasid, address, write, recorded: entry.code, code, text };
   }
 
   #compareRegisters(capture: VtdCapture, line: number): void {

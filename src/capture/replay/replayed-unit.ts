@@ -1,6 +1,7 @@
 import { highHalf, lowHalf } from "../../bits/halves.ts";
 import { decodeCompatibleMessage, type Interrupt } from "../../hardware/interrupt/message.ts";
-import { DmaRequest, READ, WRITE } from "../../hardware/pci/dma-request.ts";
+import type { PageRequest } from "../../hardware/pci/ats.ts";
+import { DmaRequest, NO_PASID, READ, UNTRANSLATED, WRITE } from "../../hardware/pci/dma-request.ts";
 import { type Capabilities, createCapabilities } from "../../hardware/vtd/capabilities.ts";
 import { capabilityProblem } from "../../hardware/vtd/capability-problem.ts";
 import { DESCRIPTOR_FETCHED, WAIT_COMPLETED } from "../../hardware/vtd/events.ts";
@@ -16,9 +17,18 @@ import type { VtdCapture } from "../capture.ts";
 import { CaptureError } from "../capture-error.ts";
 import { faultRecordsOf } from "../registers.ts";
 import { emptyMemory } from "./recorded-memory.ts";
+import type { RequestDetails } from "./trace-line.ts";
 
 /** Descriptors that one replay fetches: far more than fit a trace, unless its tail goes round and round. */
 const MAX_FETCHED = 2 ** 22;
+
+/** A request that was refused. */
+export interface RecordedRequest {
+  readonly source: number;
+  readonly address: bigint;
+  readonly write: boolean;
+  readonly request?: RequestDetails;
+}
 
 /** A descriptor that the unit has fetched. */
 export interface FetchedDescriptor {
@@ -106,13 +116,22 @@ export class ReplayedUnit {
   }
 
   /** Makes the request of a device that was recorded as refused. */
-  request(source: number, address: bigint, write: boolean): VtdFault | undefined {
+  request(recorded: RecordedRequest): VtdFault | undefined {
+    const { source, address, write, request: details } = recorded;
     const request = new DmaRequest();
     request.source = source;
     request.hi = highHalf(address);
     request.lo = lowHalf(address);
-    request.access = write ? WRITE : READ;
+    request.access = details?.access ?? (write ? WRITE : READ);
+    request.addressType = details?.addressType ?? UNTRANSLATED;
+    request.pasid = details?.pasid ?? NO_PASID;
     return this.unit.translate(request) ? undefined : (request.fault as VtdFault);
+  }
+
+  /** Makes a device's request for a page. */
+  requestPage(request: PageRequest): void {
+    this.unit.requestPage(request);
+    this.#warm.requestPage(request);
   }
 
   /** The message that a write of `data` to `address` is, as the unit's own are delivered. */

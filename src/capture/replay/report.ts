@@ -53,6 +53,8 @@ export interface ReplayedDescriptor {
 export interface ReplayedFault {
   readonly line: number;
   readonly bdf: string;
+  /** `null` for a request without a PASID. */
+  readonly pasid: number | null;
   readonly address: bigint;
   readonly write: boolean;
   /** What was recorded. */

@@ -1,7 +1,16 @@
+import type { PageRequest } from "../../hardware/pci/ats.ts";
+import { NO_PASID, WRITE } from "../../hardware/pci/dma-request.ts";
 import type { RegisterWidth } from "../../hardware/vtd/register-file.ts";
 import { CaptureError, quote } from "../capture-error.ts";
 
-/** What one line of a QEMU trace says, as far as replaying needs it. */
+/** More about a request, as in `DmaRequest`. */
+export interface RequestDetails {
+  readonly access: number;
+  readonly addressType: number;
+  readonly pasid: number;
+}
+
+/** What one line of a trace says, as far as replaying needs it. */
 export type TraceEntry =
   /** The unit was put into its reset state. */
   | { readonly kind: "reset" }
@@ -33,7 +42,11 @@ export type TraceEntry =
       readonly code: number;
       readonly address: bigint;
       readonly write: boolean;
+      /** What only our own trace says: absent, it reads or writes, untranslated and without a PASID. */
+      readonly request?: RequestDetails;
     }
+  /** A device asked for a page. */
+  | { readonly kind: "page"; readonly request: PageRequest }
   /** A fault record was filled; F is not set yet. */
   | {
       readonly kind: "record";
@@ -49,7 +62,7 @@ export type TraceEntry =
   | { readonly kind: "other"; readonly name: string };
 
 /** The kinds of values in a line. */
-type Value = "hex" | "number";
+type Value = "hex" | "number" | "pasid";
 
 interface EventFormat {
   /** What stands behind the event's name; `%` is a value. */
@@ -72,7 +85,11 @@ const access = (
 const below = (value: bigint | undefined, bits: number): number | undefined =>
   value === undefined || value >> BigInt(bits) !== 0n ? undefined : Number(value);
 
-/** Every event that is looked into, by name: QEMU's hw/i386/trace-events. `@` is a word. */
+/** A PASID's place in a line: `none`, or the number. */
+const pasidOf = (value: bigint | undefined): number =>
+  value === undefined || value < 0n ? NO_PASID : Number(value);
+
+/** Every event that is looked into, by name: QEMU's hw/i386/trace-events, then our own. `@` is a word. */
 const FORMATS: Readonly<Record<string, EventFormat>> = {
   vtd_reset_exit: { text: "", values: [], entry: () => ({ kind: "reset" }) },
   vtd_reg_write: {
@@ -154,11 +171,43 @@ const FORMATS: Readonly<Record<string, EventFormat>> = {
       return value === undefined ? undefined : { kind: "message", address: address!, data: value };
     },
   },
+  unit_refused: {
+    text: "sid % fault % addr % access % type % pasid %",
+    values: ["hex", "number", "hex", "number", "number", "pasid"],
+    entry: ([sid, fault, address, accessBits, type, tag]) => {
+      const source = below(sid, 16);
+      const code = below(fault, 8);
+      const bits = below(accessBits, 4);
+      const addressType = below(type, 2);
+      if (source === undefined || code === undefined) return undefined;
+      if (bits === undefined || addressType === undefined) return undefined;
+      const request = { access: bits, addressType, pasid: pasidOf(tag) };
+      const write = (bits & WRITE) !== 0;
+      return { kind: "fault", source, code, address: address!, write, request };
+    },
+  },
+  unit_page_request: {
+    text: "sid % addr % flags % group % pasid %",
+    values: ["hex", "hex", "hex", "number", "pasid"],
+    entry: ([sid, address, flags, number, tag]) => {
+      const source = below(sid, 16);
+      const bits = below(flags, 5);
+      const group = below(number, 9);
+      if (source === undefined || bits === undefined || group === undefined) return undefined;
+      const [read, write, execute, privileged, last] = [1, 2, 4, 8, 16].map(
+        (bit) => (bits & bit) !== 0,
+      ) as [boolean, boolean, boolean, boolean, boolean];
+      const asks = { read, write, execute, privileged, group, last };
+      const request = { source, pasid: pasidOf(tag), address: address!, ...asks };
+      return { kind: "page", request };
+    },
+  },
 };
 
 const VALUES: Readonly<Record<Value, string>> = {
   hex: "0x([0-9a-f]{1,16})",
   number: "([0-9]{1,9})",
+  pasid: "(none|0x[0-9a-f]{1,5})",
 };
 
 /** Each event's format as the expression that its lines match. */
@@ -169,6 +218,11 @@ const PATTERNS: ReadonlyMap<string, RegExp> = new Map(
     return [name, new RegExp(`^${source.join("")} ?$`)];
   }),
 );
+
+const numberIn = (text: string, kind: Value): bigint => {
+  if (text === "none") return -1n;
+  return BigInt(kind === "hex" ? `0x${text}` : text);
+};
 
 /** A line begins with an event's name. */
 const NAME = /^([a-z][a-z0-9_]{0,63})(?: |$)/;
@@ -190,7 +244,7 @@ export const parseTraceLine = (line: string, file: string, offset: number): Trac
   const match = PATTERNS.get(name)!.exec(line.slice(name.length + 1));
   const word = match?.groups?.["word"];
   const texts = match?.slice(1).filter((_, i) => word === undefined || i > 0);
-  const values = texts?.map((text, i) => BigInt(format.values[i] === "hex" ? `0x${text}` : text));
+  const values = texts?.map((text, i) => numberIn(text, format.values[i]!));
   const entry = values && format.entry(values, word ?? "");
   if (entry !== undefined) return entry;
   const expected = `${name} ${format.text.replaceAll(/[%@]/g, "…")}`.trimEnd();

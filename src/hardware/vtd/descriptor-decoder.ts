@@ -159,6 +159,9 @@ const decodeWait = (values: Values): Decoded | undefined => {
   };
 };
 
+const takesResponse = (values: Values, { has, deviations }: Capabilities): boolean =>
+  has("PRS") || (deviations.pageResponsesAnywhere && values["PP"] === 1n);
+
 const decodeResponse = (values: Values): Decoded => ({
   kind: "response",
   response: {
@@ -209,7 +212,7 @@ const TYPES: ReadonlyMap<number, DescriptorType> = new Map<number, DescriptorTyp
     {
       layout: PAGE_GROUP_RESPONSE_DESCRIPTOR,
       scalable: true,
-      decode: (values, c) => (c.has("PRS") ? decodeResponse(values) : undefined),
+      decode: (values, c) => (takesResponse(values, c) ? decodeResponse(values) : undefined),
     },
   ],
 ]);
@@ -242,8 +245,10 @@ export class DescriptorDecoder {
     const type = Number(low & 0xfn) | (Number((low >> 9n) & 7n) << 4);
     const descriptor = TYPES.get(type);
     if (descriptor === undefined) return error(QUEUE_ERRORS.type);
-    if (descriptor.scalable && words.length < 4) return error(QUEUE_ERRORS.width);
-    const anywhere = this.#capabilities.deviations.scalableDescriptorsAnywhere;
+    const { deviations } = this.#capabilities;
+    const narrow = type === 9 && deviations.pageResponsesAnywhere;
+    if (descriptor.scalable && !narrow && words.length < 4) return error(QUEUE_ERRORS.width);
+    const anywhere = deviations.scalableDescriptorsAnywhere;
     if (descriptor.scalable && !scalable && !anywhere) return error(QUEUE_ERRORS.mode);
     const reserved = this.#reserved.get(type)!;
     if (words.some((word, i) => (word & reserved[i]!) !== 0n)) return error(QUEUE_ERRORS.reserved);

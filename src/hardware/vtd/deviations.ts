@@ -9,6 +9,8 @@ export interface Deviations {
   readonly wholeDwordsOnly: boolean;
   /** The event control registers take the low half of an 8-byte write; the data register behind them gets nothing. */
   readonly eventControlAlone: boolean;
+  /** An 8-byte write that begins where no register is clears what is in its upper half, FSTS or ICS, and withdraws no event. */
+  readonly statusHalfUnheard: boolean;
   /** Bits that software cannot write although the specification has them writable, by register. */
   readonly readOnlyBits: Readonly<Record<string, bigint>>;
   /** IQA reads the address of the queue in use, within the host's width, 0 before one is; its size and width as written. */
@@ -81,6 +83,12 @@ export interface Deviations {
   readonly recordedWithoutPasid: { readonly pp: boolean; readonly pv: number } | undefined;
   /** IQA.DW reads 0, whatever was written. */
   readonly queueWidthHidden: boolean;
+  /** Setting the root table and switching translation on or off drop everything cached. */
+  readonly rootCommandsFlush: boolean;
+  /** Addresses of the root and the interrupt remapping table are cut to the host's width. */
+  readonly tableAddressesCut: boolean;
+  /** Page group responses with a PASID are taken without ECAP.PRS and in queues of either width, and do nothing. */
+  readonly pageResponsesAnywhere: boolean;
   /** FPD of a PASID directory entry or a PASID entry counts only once the PASID entry is found to be valid. */
   readonly pasidFpdNeedsValidity: boolean;
   /** Reserved bits are looked at in both halves of a scalable root entry. */
@@ -97,6 +105,7 @@ export interface Deviations {
 export const NO_DEVIATIONS: Deviations = Object.freeze({
   wholeDwordsOnly: false,
   eventControlAlone: false,
+  statusHalfUnheard: false,
   readOnlyBits: {},
   queueAddressLatched: false,
   queueEndsWithWait: false,
@@ -133,6 +142,9 @@ export const NO_DEVIATIONS: Deviations = Object.freeze({
   interruptMaskUnchecked: false,
   recordedWithoutPasid: undefined,
   queueWidthHidden: false,
+  rootCommandsFlush: false,
+  tableAddressesCut: false,
+  pageResponsesAnywhere: false,
   pasidFpdNeedsValidity: false,
   rootHalvesTogether: false,
   dirtyWithAccessedOnly: false,

@@ -19,6 +19,7 @@ const INTERRUPT_ENTRIES = { "interrupt remapping entry": [0x8000n] } as const;
 export const QEMU_11_1_LEGACY: Partial<Deviations> = {
   wholeDwordsOnly: true,
   eventControlAlone: true,
+  statusHalfUnheard: true,
   readOnlyBits: { FEDATA: 0xffff_0000n },
   queueAddressLatched: true,
   queueEndsWithWait: true,
@@ -30,8 +31,11 @@ export const QEMU_11_1_LEGACY: Partial<Deviations> = {
   statusMustBeWritten: true,
   writableBits: { IQA: 0x800n },
   deviceTlbDescriptorsAnywhere: true,
+  pageResponsesAnywhere: true,
   compatibleInterruptsPass: true,
   rootModeIsOneBit: true,
+  rootCommandsFlush: true,
+  tableAddressesCut: true,
   interruptTableSurvivesReset: true,
   unknownSourcePasses: true,
   extendedInterruptsAnywhere: true,
@@ -75,6 +79,7 @@ export const QEMU_11_1_SCALABLE: Partial<Deviations> = {
 /** QEMU 7.2 without `x-scalable-mode`. */
 const QEMU_7_2_LEGACY: Partial<Deviations> = {
   ...QEMU_11_1_LEGACY,
+  pageResponsesAnywhere: false,
   recordedWithoutPasid: { pp: false, pv: 0xffff },
   queueWidthHidden: true,
 };

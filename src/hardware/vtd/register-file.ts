@@ -26,6 +26,9 @@ interface Placed extends RegisterRow {
 /** Event control registers that have a data register in the same 8 bytes. */
 const EVENT_CONTROLS: readonly number[] = [0x38, 0xa0, 0xe0];
 
+/** Status registers that stand in the upper half of 8 bytes whose lower half is no register: where those begin. */
+const STATUS_HALVES: readonly number[] = [0x30, 0x98, 0xd8];
+
 /**
  * A unit's registers as software sees them: bytes, and for each bit whether it
  * can be read, written, or cleared by writing 1. Accesses of any width at any
@@ -128,6 +131,7 @@ export class RegisterFile {
     }
     for (let i = 0; i < width; i++)
       this.#writeByte(offset + i, Number((value >> BigInt(8 * i)) & 0xffn));
+    if (width === 8 && this.deviations.statusHalfUnheard && STATUS_HALVES.includes(offset)) return;
     for (const row of this.#placed) {
       if (offset + width <= row.offset || row.offset + row.bytes <= offset) continue;
       const shift = BigInt(8 * (offset - row.offset));

@@ -64,11 +64,16 @@ export interface RemappingUnitOptions {
   readonly source?: number;
 }
 
+/** A table's address as the unit takes it. */
+const tableInUse = (address: bigint, { hostAddressWidth, deviations }: Capabilities): bigint =>
+  deviations.tableAddressesCut ? BigInt.asUintN(hostAddressWidth, address) : address;
+
 /** RTADDR as the unit takes it, where it does not know all of TTM. */
 const rootInUse = (rtaddr: bigint, capabilities: Capabilities): bigint => {
-  if (!capabilities.deviations.rootModeIsOneBit) return rtaddr;
+  const address = tableInUse(rtaddr, capabilities);
+  if (!capabilities.deviations.rootModeIsOneBit) return address;
   const scalable = capabilities.has("SMTS") ? 1n : 0n;
-  return (rtaddr & ~RTADDR.fields.TTM.mask) | (rtaddr & (scalable << RTADDR.fields.TTM.shift));
+  return (address & ~RTADDR.fields.TTM.mask) | (address & (scalable << RTADDR.fields.TTM.shift));
 };
 
 /**
@@ -179,7 +184,10 @@ export class RemappingUnit implements Translator {
     const registers = this.#registers;
     const drains = this.capabilities.has("DWD") || this.capabilities.has("DRD");
     new GlobalCommand(registers, this.capabilities, {
-      setRootTable: (rtaddr) => this.translation.setRootTable(rootInUse(rtaddr, this.capabilities)),
+      setRootTable: (rtaddr) => {
+        this.translation.setRootTable(rootInUse(rtaddr, this.capabilities));
+        this.#flushAfterCommand();
+      },
       isTranslating: () => this.translation.enabled,
       whenDrained: (callback) => {
         if (inFlight === undefined || !drains) callback();
@@ -187,12 +195,14 @@ export class RemappingUnit implements Translator {
       },
       setTranslation: (enabled) => {
         this.translation.setTranslation(enabled);
+        this.#flushAfterCommand();
         if (!enabled) this.#faults.restart();
       },
       enableQueue: () => this.#queue.enable(),
       disableQueue: () => this.#queue.disable(),
       setInterruptTable: (address, entries, extended) => {
-        this.#remapping.setTable(address, entries, extended);
+        const table = tableInUse(address, this.capabilities);
+        this.#remapping.setTable(table, entries, extended);
         if (this.capabilities.has("ESIRTPS")) this.#remapping.invalidate(undefined, 0);
       },
       setInterruptRemapping: (enabled) => {
@@ -237,6 +247,13 @@ export class RemappingUnit implements Translator {
 
   #settled(): void {
     if (this.trace.enabled) this.trace.emit(SETTLED, {});
+  }
+
+  #flushAfterCommand(): void {
+    if (!this.capabilities.deviations.rootCommandsFlush) return;
+    this.translation.invalidateContext({ granularity: "global" });
+    this.translation.invalidatePasid({ granularity: "global" });
+    this.translation.invalidateIotlb({ granularity: "global" });
   }
 
   #isQueueStopped(): boolean {
