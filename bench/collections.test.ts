@@ -9,7 +9,7 @@ test("10^7 IOTLB hits and 10^6 walks cause no garbage collection", {
   timeout: 120_000,
 }, async () => {
   const program = await ensureProgram("bench");
-  const args = ["--trace-gc", program, "--collection-proof"];
+  const args = ["--trace-gc", "--expose-gc", program, "--collection-proof"];
   const { stdout, status } = spawnSync(process.execPath, args, { encoding: "utf8" });
   expect(status).toBe(0);
   const lines = stdout.split("\n");

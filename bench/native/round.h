@@ -119,19 +119,17 @@ struct key {
 	uint64_t vfn;
 };
 
-/** The tag of the `n`-th address space; tags are as different in their low bits as can be. */
+/** The tag of the `n`-th address space; tags are odd. */
 static inline uint32_t space_tag(uint32_t n)
 {
-	uint32_t product = n * 0x9e3779b1u;
-
-	return product >> 16 | product << 16;
+	return (2 * n + 1) * 0x9e3779b1u;
 }
 
 static inline uint32_t cache_slot(uint32_t tag, uint64_t key, uint32_t lg2)
 {
 	uint32_t low = (uint32_t)key;
 
-	return (low ^ (low >> 10) ^ tag) & ((1u << lg2) - 1);
+	return (low ^ (low >> 10)) * tag & ((1u << lg2) - 1);
 }
 
 /**

@@ -64,11 +64,8 @@ export const secondStageChecks = (capabilities: Capabilities): EntryChecks =>
 
 /** The index of the entry for address `(hi, lo)` in a table of `level`, 512 entries a table. */
 export const tableIndex = (level: number, hi: number, lo: number): number => {
-  if (level === 0) return (lo >>> 12) & 511;
-  if (level === 1) return (lo >>> 21) & 511;
-  if (level === 2) return ((hi << 2) | (lo >>> 30)) & 511;
-  if (level === 3) return (hi >>> 7) & 511;
-  return (hi >>> 16) & 511;
+  if (level < 2) return (lo >>> (12 + 9 * level)) & 511;
+  return (level === 2 ? (hi << 2) | (lo >>> 30) : hi >>> (9 * level - 20)) & 511;
 };
 
 /** Whether the page at `(hi, lo)` is in FEE0_0000 to FEEF_FFFF, where interrupts go. */

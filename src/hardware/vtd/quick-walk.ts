@@ -1,4 +1,4 @@
-import { WORDS_LG2 } from "../../memory/bank.ts";
+import { NO_BANK, WORDS_LG2 } from "../../memory/bank.ts";
 import { type DmaRequest, READ, WRITE } from "../pci/dma-request.ts";
 import {
   ACCESSED,
@@ -294,7 +294,7 @@ export class QuickWalk {
     } else if (topPfn > FARTHEST) return false;
     let above = 0;
     let aboveRights = 0;
-    let { words, firstPfn, frames } = memory.bankOf(pfn);
+    let { words, firstPfn, frames } = NO_BANK;
     for (let level = start; ; level = (level - 1) | 0) {
       let frame = pfn - firstPfn;
       if (frame < 0 || frame >= frames) {

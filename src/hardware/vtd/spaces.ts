@@ -1,14 +1,8 @@
 /** Tags ever given out before everything is dropped and numbering starts again. */
-const MAX_GIVEN = 0x7fff_ff00;
+const MAX_GIVEN = 0x3fff_ff00;
 
-/**
- * The tag of the `n`-th space: another for each, and in their low bits, which
- * are part of a cache's index, as different as can be.
- */
-const tagOf = (n: number): number => {
-  const product = Math.imul(n, 0x9e3779b1);
-  return (product >>> 16) | (product << 16);
-};
+/** The tag of the `n`-th space: another for each, and odd, as the caches want it. */
+const tagOf = (n: number): number => Math.imul(2 * n + 1, 0x9e3779b1);
 
 /** Spaces remembered at once. Reaching it drops every cached translation, which hardware may do at any time. */
 const MAX_SPACES = 1 << 14;

@@ -102,10 +102,12 @@ export class StructureCache {
     abovePfn: number,
     aboveRights: number,
   ): void {
-    if (start === level) return;
-    this.put(tag, hi, lo, level, pfn >>> 20, pfn << 12, rights);
-    if (level === 0 && start > 1) {
-      this.put(tag, hi, lo, 1, abovePfn >>> 20, abovePfn << 12, aboveRights);
+    let tablePfn = pfn;
+    let tableRights = rights;
+    for (let at = level; at < start && at < 2; at = (at + 1) | 0) {
+      this.put(tag, hi, lo, at, tablePfn >>> 20, tablePfn << 12, tableRights);
+      tablePfn = abovePfn;
+      tableRights = aboveRights;
     }
   }
 

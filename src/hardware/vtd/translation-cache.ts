@@ -14,12 +14,21 @@ export const OUT_LO = 5;
 /** Offset of log2 of the size of what the key stands for. */
 export const PAGE_LG2 = 6;
 
-/** An entry's place is the key's low bits, so that neighbours do not meet, with those from here on folded in. */
+/** By a name of its own it takes the compiler less room to have than as a property. */
+const { imul } = Math;
+
+/** Key bits from here on are folded into those below. */
 const FOLD = 10;
 
-/** Where the entry of a key is among those of a cache with `mask`, in words. */
+/**
+ * Where the entry of a key is among those of a cache with `mask`, in words.
+ *
+ * Low bits of a product with the tag, which is odd: keys side by side never
+ * share a place, and what two spaces have side by side meets here and there
+ * instead of everywhere or nowhere.
+ */
 export const placeOf = (tag: number, keyLo: number, mask: number): number =>
-  ((keyLo ^ (keyLo >>> FOLD) ^ tag) << ENTRY_LG2) & mask;
+  (imul(keyLo ^ (keyLo >>> FOLD), tag) << ENTRY_LG2) & mask;
 
 /** A range of at most this share of the entries is dropped key by key; a longer one by looking at every entry. */
 const PROBE_SHARE_LG2 = 3;
@@ -30,7 +39,7 @@ const PROBE_SHARE_LG2 = 3;
  * Direct-mapped, because a second way costs more in branches than it saves in
  * misses. The tag names an address space at a moment: whoever invalidates a
  * whole space gives it a new tag, and its old entries never match again. Tag 0
- * marks an empty entry and belongs to nobody.
+ * marks an empty entry and belongs to nobody; tags are odd.
  */
 export class TranslationCache {
   /** All entries, and those of the caches beside; `find` returns an index into it. */
