@@ -3370,6 +3370,8 @@ interface Platform {
   /** Reads configuration space of the function with requester ID `source`; all ones where there is none. */
   readConfig(segment: number, source: number, offset: number, width: 1 | 2 | 4): number;
   writeConfig(segment: number, source: number, offset: number, width: 1 | 2 | 4, value: number): void;
+  /** Does nothing for `ns` nanoseconds: what hardware does in that time has been done afterwards. */
+  pause(ns: bigint): void;
   /**
    * A message of the caller's own, for whose arrival `handler` is called.
    *

@@ -47,3 +47,17 @@ export const NEVER = [
     why: "a device reaches memory through its translator only",
   })),
 ];
+
+/**
+ * What a room takes from a part of the tree: `from` imports from `to` only what `allowed` matches.
+ *
+ * @type {readonly { from: string, to: string, allowed: RegExp, why: string }[]}
+ */
+export const ONLY = [
+  {
+    from: "linux/",
+    to: "hardware/",
+    allowed: /^hardware\/(platform\/|[^/]+\/spec\/)/,
+    why: "a kernel reaches hardware through the platform port and knows layouts only",
+  },
+];

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { NEVER, NODE_ROOMS, ROOMS, roomOf } from "../scripts/house.mjs";
+import { NEVER, NODE_ROOMS, ONLY, ROOMS, roomOf } from "../scripts/house.mjs";
 import {
   filesBelow,
   type Import,
@@ -59,7 +59,13 @@ const importProblem = (path: string, { specifier, target }: Import): string | un
   const room = roomOf(path);
   if (target === undefined) return packageProblem(room, specifier);
   const never = NEVER.find(({ from, to }) => path.startsWith(from) && target.startsWith(to));
-  return never?.why ?? specProblem(path, target) ?? roomProblem(room, roomOf(target));
+  const outside = ONLY.find(
+    ({ from, to, allowed }) =>
+      path.startsWith(from) && target.startsWith(to) && !allowed.test(target),
+  );
+  return (
+    never?.why ?? outside?.why ?? specProblem(path, target) ?? roomProblem(room, roomOf(target))
+  );
 };
 
 const importProblems = (files: readonly SourceFile[]): readonly string[] =>
@@ -97,6 +103,8 @@ describe("imports", () => {
     ["hardware/vtd/spec/a.ts", `import { x } from "../../../trace/x.ts";`, "spec/ holds layout"],
     ["hardware/devices/a.ts", `import { x } from "../../memory/b.ts";`, "its translator only"],
     ["hardware/devices/a.ts", `import { x } from "../platform/index.ts";`, "its translator only"],
+    ["linux/a.ts", `import { x } from "../hardware/vtd/unit.ts";`, "layouts only"],
+    ["linux/pci/a.ts", `import { x } from "../../hardware/pci/index.ts";`, "layouts only"],
     ["page-table/formats/a.ts", `import { x } from "../../memory/b.ts";`, "a format knows entries"],
   ])("a rule broken in %s is found: %s", (path, text, problem) => {
     const found = importProblems([{ path, text }]);
@@ -111,6 +119,8 @@ describe("imports", () => {
     ["hardware/vtd/spec/a.ts", `import { x } from "../../../struct/layout.ts";`],
     ["hardware/devices/a.ts", `import { x } from "../pci/dma-request.ts";`],
     ["memory/a.ts", `import { x } from "../bits/hex.ts";`],
+    ["linux/a.ts", `import { x } from "../hardware/vtd/spec/registers.ts";`],
+    ["linux/a.ts", `import type { X } from "../hardware/platform/index.ts";`],
     ["index.ts", `export * from "./machine/index.ts";`],
   ])("what is allowed in %s is not reported: %s", (path, text) => {
     expect(importProblems([{ path, text }])).toEqual([]);

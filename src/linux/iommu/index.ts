@@ -1,0 +1,3 @@
+export * from "./core.ts";
+export * from "./domain.ts";
+export * from "./driver.ts";
