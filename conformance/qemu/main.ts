@@ -1,15 +1,11 @@
 import { parseArgs } from "node:util";
-import { createCapabilities } from "../../src/hardware/vtd/capabilities.ts";
-import { QEMU_11_1_LEGACY, QEMU_11_1_SCALABLE } from "../../src/hardware/vtd/qemu-profiles.ts";
+import { type CampaignResult, type Found, runCampaign } from "./campaign.ts";
 import { differenceText } from "./compare.ts";
-import { generateCase } from "./generate.ts";
+import { coverageLines } from "./coverage.ts";
 import { provideQemu } from "./provision.ts";
 import { hasMode, MODES } from "./qemu-process.ts";
-import { QemuSubject } from "./qemu-subject.ts";
-import { runCase } from "./run-case.ts";
-import { shrink } from "./shrink.ts";
-import { stepText } from "./step.ts";
-import { UnitSubject } from "./unit-subject.ts";
+import { isKnownVersion } from "./rig.ts";
+import { stepText, TOPICS } from "./step.ts";
 
 const { values } = parseArgs({
   options: {
@@ -17,45 +13,63 @@ const { values } = parseArgs({
     cases: { type: "string", default: "2000" },
     seed: { type: "string", default: "1" },
     mode: { type: "string" },
+    topic: { type: "string" },
     stop: { type: "string", default: "5" },
+    coverage: { type: "boolean", default: false },
+    /** Only sees to it that there is one. */
+    provide: { type: "boolean", default: false },
   },
 });
 
-const found = await provideQemu({ path: values.qemu, mayInstall: true, say: console.error });
-if (!found.ok) {
-  console.log(found.missing);
-  process.exit(1);
+const printFound = (name: string, { seed, topic, steps, disagreement }: Found): void => {
+  console.log(`--- ${name}, case ${seed} about ${topic}`);
+  for (const step of steps) console.log(`  ${stepText(step)}`);
+  for (const difference of disagreement.differences)
+    console.log(`  * ${differenceText(difference)}`);
+  if (disagreement.crash !== undefined) console.log(`  * ${disagreement.crash}`);
+};
+
+const printResult = (result: CampaignResult): void => {
+  const { name, cases, steps, found, elsewhere, excluded, counts, seconds } = result;
+  for (const each of found) printFound(name, each);
+  for (const difference of elsewhere) console.log(`  * ${differenceText(difference)}`);
+  if (values.coverage) for (const line of coverageLines(counts)) console.log(line);
+  for (const [why, count] of excluded)
+    console.log(`${String(count).padStart(8)}  left out: ${why}`);
+  const rate = (cases / seconds).toFixed(0);
+  console.log(
+    `${name}: ${cases} cases, ${steps} steps, ${found.length} differ, ${seconds.toFixed(1)} s, ${rate} cases/s`,
+  );
+};
+
+const provision = await provideQemu({
+  path: values.qemu,
+  say: console.error,
+});
+let passed = 0;
+let failed = 0;
+if (values.provide) {
+  const known = provision.ok && isKnownVersion(provision.qemu);
+  console.log(provision.ok ? `QEMU ${provision.qemu.versionText}` : provision.missing);
+  process.exit(known ? 0 : 1);
 }
-for (const mode of MODES.filter((m) => hasMode(found.qemu, m) && (values.mode ?? m) === m)) {
-  const theirs = await QemuSubject.start(found.qemu, mode);
-  try {
-    const capabilities = createCapabilities({
-      ...(await theirs.capabilities()),
-      unsnoopedUpdates: true,
-      deviations: mode === "legacy" ? QEMU_11_1_LEGACY : QEMU_11_1_SCALABLE,
+if (provision.ok) {
+  for (const mode of MODES.filter((m) => hasMode(provision.qemu, m) && (values.mode ?? m) === m)) {
+    const result = await runCampaign({
+      qemu: provision.qemu,
+      mode,
+      cases: Number(values.cases),
+      seed: Number(values.seed),
+      topic: TOPICS.find((topic) => topic === values.topic),
+      stop: Number(values.stop),
     });
-    const pair = { ours: new UnitSubject(capabilities), theirs, capabilities };
-    const began = performance.now();
-    let bad = 0;
-    let done = 0;
-    let steps = 0;
-    for (let n = 0; n < Number(values.cases) && bad < Number(values.stop); n++) {
-      const test = generateCase(Number(values.seed) + n, mode, capabilities);
-      const outcome = await runCase(pair, test);
-      done++;
-      steps += test.steps.length;
-      if (outcome === undefined) continue;
-      bad++;
-      const small = await shrink(pair, test, outcome);
-      console.log(`--- ${theirs.name} seed ${test.seed}`);
-      for (const step of small.steps) console.log(`  ${stepText(step)}`);
-      for (const difference of small.disagreement.differences)
-        console.log(`  * ${differenceText(difference)}`);
-      if (small.disagreement.crash !== undefined) console.log(`  * ${small.disagreement.crash}`);
-    }
-    const s = (performance.now() - began) / 1000;
-    console.log(`${theirs.name}: ${done} cases, ${steps} steps, ${bad} differ, ${s.toFixed(1)} s`);
-  } finally {
-    await theirs.end();
+    printResult(result);
+    const bad = result.found.length + result.elsewhere.length;
+    failed += bad;
+    passed += result.cases - result.found.length;
   }
+} else {
+  console.log(provision.missing);
 }
+console.log(`${passed} passed, ${failed} failed, ${provision.ok ? 0 : 1} skipped`);
+process.exitCode = failed > 0 ? 1 : 0;

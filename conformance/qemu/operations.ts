@@ -23,6 +23,32 @@ export const clearFaults = (): Step[] => [
   write32(AT.FSTS, 0x7fn),
 ];
 
+/** Where the registers of the fault and the completion event begin: control, data, address, upper address. */
+const EVENTS = [AT.FECTL, AT.IECTL] as const;
+
+/** The registers of one event: what its message is, and whether it is masked. */
+export const eventRegisters = (random: Random): Step[] => {
+  const first = random.pick(EVENTS);
+  const steps: Step[] = [];
+  if (random.chance(70)) {
+    steps.push(write32(first + 4, BigInt(random.chance(80) ? random.below(256) : random.next())));
+    const address = 0xfee0_0000n + BigInt(random.below(256) << 12);
+    steps.push(write32(first + 8, random.chance(90) ? address : BigInt(random.next())));
+  }
+  if (random.chance(5)) steps.push(write32(first + 12, BigInt(random.next())));
+  steps.push(
+    write32(
+      first,
+      random.weighted([
+        [60, 0n],
+        [35, 1n << 31n],
+        [5, BigInt(random.next())],
+      ]),
+    ),
+  );
+  return steps;
+};
+
 /** An invalidation queue as software keeps it. */
 export class SoftwareQueue {
   readonly base: bigint;
@@ -53,6 +79,12 @@ export class SoftwareQueue {
       return { kind: "store", address, words: padded };
     });
     return [...stores, write64(AT.IQT, BigInt(this.#tail))];
+  }
+
+  /** Writes another descriptor where the last one was; the tail stays. */
+  replaceLast(words: readonly bigint[]): Step[] {
+    this.#tail = (this.#tail + 4096 - this.step) % 4096;
+    return this.submit(words).slice(0, 1);
   }
 }
 
@@ -111,7 +143,7 @@ export const randomDma = (random: Random, scene: Scene): Step => {
     [40, 8],
     [25, 1 + random.below(64)],
     [5, 256],
-    [4, 4096],
+    [4, DEVICE_BUFFER],
   ]);
   const page =
     random.chance(85) && scene.pages.length > 0 ? random.pick(scene.pages).iova : strayIova(random);

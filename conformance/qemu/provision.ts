@@ -109,9 +109,17 @@ const install = (say: (line: string) => void): Promise<string | undefined> => {
         last = text.trimEnd().split("\n").at(-1) ?? last;
       });
     }
+    // Whoever has set a time for it gets no half of a folder.
+    const giveUp = (): void => {
+      stop();
+      rmSync(part, { recursive: true, force: true });
+      process.exit(1);
+    };
     process.once("exit", stop);
+    process.once("SIGTERM", giveUp);
     child.on("close", (status) => {
       process.off("exit", stop);
+      process.off("SIGTERM", giveUp);
       if (status === 0) renameSync(part, folder);
       else rmSync(part, { recursive: true, force: true });
       resolve(status === 0 ? undefined : `debootstrap failed: ${last}`);
@@ -123,33 +131,31 @@ const install = (say: (line: string) => void): Promise<string | undefined> => {
 export interface ProvisionOptions {
   /** The path of a program, or of a folder with a Debian in it. */
   readonly path?: string | undefined;
-  /** Whether a folder is made when there is none; without it only what is there is used. */
-  readonly mayInstall: boolean;
-  readonly say?: (line: string) => void;
+  /** Told what takes long. */
+  readonly say: (line: string) => void;
 }
 
-/**
- * Finds a QEMU: the one named, else the one that `SOFTIOMMU_QEMU` names, else
- * the folder made before, else the machine's own; or makes the folder.
- */
-export const provideQemu = async (options: ProvisionOptions): Promise<Provision> => {
-  const path = options.path ?? process.env["SOFTIOMMU_QEMU"];
+/** The QEMU named, else the one that `SOFTIOMMU_QEMU` names, else the one in the folder made before, else the machine's own. */
+export const findQemu = (named?: string): Provision => {
+  const path = named ?? process.env["SOFTIOMMU_QEMU"];
   if (path !== undefined && path !== "") {
     const qemu = inFolder(path) ?? probe([path], {});
     return qemu === undefined
       ? { ok: false, missing: `${path} is no ${PROGRAM} that runs` }
       : { ok: true, qemu };
   }
-  const made = inFolder(installedFolder());
-  if (made !== undefined) return { ok: true, qemu: made };
-  if (options.mayInstall && cannotInstall() === undefined) {
-    const problem = await install(options.say ?? (() => {}));
-    const fresh = inFolder(installedFolder());
-    if (fresh !== undefined) return { ok: true, qemu: fresh };
-    return { ok: false, missing: problem ?? `${installedFolder()} has no ${PROGRAM} that runs` };
-  }
-  const own = probe([PROGRAM], {});
-  if (own !== undefined) return { ok: true, qemu: own };
-  const why = options.mayInstall ? cannotInstall()! : `npm run conformance:qemu makes one`;
-  return { ok: false, missing: `there is no ${PROGRAM}; ${why}` };
+  const qemu = inFolder(installedFolder()) ?? probe([PROGRAM], {});
+  if (qemu !== undefined) return { ok: true, qemu };
+  return { ok: false, missing: `there is no ${PROGRAM}; npm run conformance:qemu makes one` };
+};
+
+/** As `findQemu`; where nobody names one and there is no folder, makes the folder first. */
+export const provideQemu = async ({ path, say }: ProvisionOptions): Promise<Provision> => {
+  const isNamed = (path ?? process.env["SOFTIOMMU_QEMU"] ?? "") !== "";
+  if (isNamed || inFolder(installedFolder()) !== undefined) return findQemu(path);
+  const obstacle = cannotInstall();
+  const problem = obstacle ?? (await install(say));
+  const found = findQemu(path);
+  if (found.ok || problem === undefined) return found;
+  return { ok: false, missing: `there is no ${PROGRAM}: ${problem}` };
 };

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -52,6 +52,9 @@ export class QemuProcess {
   readonly #folder: string;
   readonly #complaints: () => string;
   readonly #onExit: () => void;
+  /** QEMU's log, and how much of it has been read. */
+  #log: number | undefined = undefined;
+  #logged = 0;
 
   private constructor(
     child: ChildProcess,
@@ -94,7 +97,7 @@ export class QemuProcess {
       complaints += error.message;
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      complaints = (complaints + text).slice(-2000);
+      complaints = (complaints + text).slice(0, 4000);
     });
     try {
       const clients = await connectTo(child, folder);
@@ -106,19 +109,33 @@ export class QemuProcess {
     }
   }
 
+  /** The interrupts that have reached the local APIC since the last call, in order. */
+  takeInterrupts(): string[] {
+    this.#log ??= openSync(join(this.#folder, "log"), "r");
+    let text = "";
+    const bytes = new Uint8Array(0x1_0000);
+    for (let count = bytes.length; count === bytes.length; ) {
+      count = readSync(this.#log, bytes, 0, bytes.length, this.#logged);
+      this.#logged += count;
+      text += Buffer.from(bytes.buffer, 0, count).toString("latin1");
+    }
+    return [...text.matchAll(/^apic_deliver_irq (.*)$/gm)].map((found) => found[1]!);
+  }
+
   /** How it ended and what it said last; for a message. */
   async lastWords(): Promise<string> {
     if (this.#child.exitCode === null && this.#child.signalCode === null) {
       await Promise.race([once(this.#child, "exit"), sleep(1000)]);
     }
     const how = this.#child.signalCode ?? this.#child.exitCode ?? "no answer";
-    return `${how}: ${this.#complaints().trim().split("\n").slice(-3).join(" / ")}`;
+    return `${how}: ${this.#complaints().trim().split("\n").slice(0, 3).join(" / ")}`;
   }
 
   /** Ends it and removes what it used. */
   async end(): Promise<void> {
     this.qtest.close();
     this.qmp.close();
+    if (this.#log !== undefined) closeSync(this.#log);
     const child = this.#child;
     if (child.exitCode === null && child.signalCode === null) {
       const ended = once(child, "exit");
@@ -160,6 +177,10 @@ const machineArguments = (qemu: QemuProgram, mode: Mode, folder: string): string
     "none",
     "-qmp",
     socket("qmp"),
+    "-trace",
+    "apic_deliver_irq",
+    "-D",
+    join(folder, "log"),
     ...(qemu.version >= 1002 ? ["-run-with", "exit-with-parent=on"] : []),
   ];
 };
@@ -168,12 +189,21 @@ const connectTo = async (
   child: ChildProcess,
   folder: string,
 ): Promise<{ qtest: QtestClient; qmp: QmpClient }> => {
-  const paths = { qtest: join(folder, "qtest"), qmp: join(folder, "qmp") };
   const began = performance.now();
-  while (!existsSync(paths.qmp) || !existsSync(paths.qtest)) {
-    if (child.exitCode !== null || child.signalCode !== null) throw new QtestError("it ended");
-    if (performance.now() - began > STARTED_MS) throw new QtestError("no sockets");
-    await sleep(5);
-  }
-  return { qtest: await QtestClient.connect(paths.qtest), qmp: await QmpClient.connect(paths.qmp) };
+  // The sockets are made one after the other, and listened to a little later.
+  const listening = async <Client>(open: () => Promise<Client>): Promise<Client> => {
+    for (;;) {
+      if (child.exitCode !== null || child.signalCode !== null) throw new QtestError("it ended");
+      try {
+        return await open();
+      } catch (error) {
+        if (performance.now() - began > STARTED_MS) throw error;
+        await sleep(5);
+      }
+    }
+  };
+  return {
+    qtest: await listening(() => QtestClient.connect(join(folder, "qtest"))),
+    qmp: await listening(() => QmpClient.connect(join(folder, "qmp"))),
+  };
 };

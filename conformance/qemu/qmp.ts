@@ -23,7 +23,7 @@ export class QmpClient {
     this.#socket = socket;
     socket.setEncoding("utf8");
     socket.on("data", (text: string) => this.#receive(text));
-    socket.on("error", (error) => this.#fail(error));
+    socket.on("error", ({ message }) => this.#fail(new QtestError(message)));
     socket.on("close", () => this.#fail(new QtestError("QEMU has closed the QMP socket")));
   }
 

@@ -28,7 +28,7 @@ export class QtestClient {
     this.#socket = socket;
     socket.setEncoding("latin1");
     socket.on("data", (text: string) => this.#receive(text));
-    socket.on("error", (error) => this.#fail(error));
+    socket.on("error", ({ message }) => this.#fail(new QtestError(message)));
     socket.on("close", () => this.#fail(new QtestError("QEMU has closed the qtest socket")));
   }
 

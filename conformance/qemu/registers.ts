@@ -31,3 +31,12 @@ export const AT = {
 export const TE: bigint = 1n << 31n;
 export const SRTP: bigint = 1n << 30n;
 export const QIE: bigint = 1n << 26n;
+export const IRE: bigint = 1n << 25n;
+export const SIRTP: bigint = 1n << 24n;
+
+/** Register writes that leave the unit with the smallest interrupt remapping table, at 0. */
+export const FORGET_INTERRUPT_TABLE = [
+  { offset: AT.GCMD, width: 4, value: 0n },
+  { offset: AT.IRTA, width: 8, value: 0n },
+  { offset: AT.GCMD, width: 4, value: SIRTP },
+] as const;

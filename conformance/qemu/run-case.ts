@@ -1,59 +1,47 @@
 import type { Capabilities } from "../../src/hardware/vtd/capabilities.ts";
-import { type Difference, differencesOf, memoryDifferences } from "./compare.ts";
+import { type Disagreement, disagreementOf } from "./compare.ts";
 import { QemuEnded, type QemuSubject } from "./qemu-subject.ts";
-import type { Case, Step, Subject } from "./step.ts";
-
-/** How a case that was not the same on both sides ended. */
-export interface Disagreement {
-  /** Index of the step after which it was seen; the count of steps when only the device's buffer differs. */
-  readonly step: number;
-  readonly differences: readonly Difference[];
-  /** Set when QEMU ended, or hung: what it said. */
-  readonly crash: string | undefined;
-}
+import type { Case, Trace } from "./step.ts";
+import type { UnitSubject, UnitTrace } from "./unit-subject.ts";
 
 /** The two that are compared. */
 export interface Pair {
-  readonly ours: Subject;
+  readonly ours: UnitSubject;
   readonly theirs: QemuSubject;
   readonly capabilities: Capabilities;
 }
 
+/** A case done on both sides. */
+export interface Outcome {
+  readonly ours: UnitTrace;
+  /** `undefined` when QEMU ended meanwhile. */
+  readonly theirs: Trace | undefined;
+  /** `undefined` when nothing differed. */
+  readonly disagreement: Disagreement | undefined;
+}
+
 /**
- * Does the steps on both sides and compares after each what both can show.
+ * Compares a case that our unit has done with what QEMU makes of it.
  *
- * @returns `undefined` when nothing differed
+ * @param meanwhile called while QEMU works
  */
-export const runCase = async (
+export const compareCase = async (
   pair: Pair,
-  { buffer, steps }: Pick<Case, "buffer" | "steps">,
-): Promise<Disagreement | undefined> => {
-  let at = 0;
+  test: Pick<Case, "buffer" | "steps">,
+  ours: UnitTrace,
+  meanwhile?: () => void,
+): Promise<Outcome> => {
   try {
-    await pair.ours.reset(buffer);
-    await pair.theirs.reset(buffer);
-    for (; at < steps.length; at++) {
-      const differences = await stepBoth(pair, steps[at]!, at === steps.length - 1);
-      if (differences.length > 0) return { step: at, differences, crash: undefined };
-    }
-    const differences = memoryDifferences(
-      await pair.ours.deviceBuffer(),
-      await pair.theirs.deviceBuffer(),
-      0,
-      "device buffer",
-    );
-    return differences.length === 0 ? undefined : { step: at, differences, crash: undefined };
+    const theirs = await pair.theirs.run(test, ours.ranges, meanwhile);
+    return { ours, theirs, disagreement: disagreementOf(pair.capabilities, ours, theirs) };
   } catch (error) {
     if (!(error instanceof QemuEnded)) throw error;
     await pair.theirs.restart();
-    return { step: at, differences: [], crash: error.message };
+    const disagreement = { step: test.steps.length, differences: [], crash: error.message };
+    return { ours, theirs: undefined, disagreement };
   }
 };
 
-/** Software's own writes change nothing that the unit shows: they are compared with what follows. */
-const stepBoth = async (pair: Pair, step: Step, isLast: boolean): Promise<Difference[]> => {
-  const ours = await pair.ours.perform(step);
-  const theirs = await pair.theirs.perform(step);
-  if (step.kind === "store" && !isLast) return [];
-  return differencesOf(pair.capabilities, ours, theirs);
-};
+/** Does a case on both sides and compares what both can show after each step. */
+export const runCase = (pair: Pair, test: Pick<Case, "buffer" | "steps">): Promise<Outcome> =>
+  compareCase(pair, test, pair.ours.run(test));

@@ -1,4 +1,5 @@
-import { type Disagreement, type Pair, runCase } from "./run-case.ts";
+import type { Disagreement } from "./compare.ts";
+import { type Pair, runCase } from "./run-case.ts";
 import type { Case, Step } from "./step.ts";
 
 /** A case made small, and how it ends now. */
@@ -9,7 +10,7 @@ export interface Shrunk {
 
 /** What makes two disagreements the same: where they show, not which values. */
 const kindOf = ({ differences, crash }: Disagreement): string =>
-  crash === undefined ? differences[0]!.where.replace(/ 0x.*/, "") : "crash";
+  crash === undefined ? differences[0]!.where.replace(/ (0x)?[\da-f]+$/, "") : "crash";
 
 /** Runs that shrinking may cost. */
 const BUDGET = 600;
@@ -25,7 +26,10 @@ export const shrink = async (pair: Pair, found: Case, first: Disagreement): Prom
   let runs = 0;
   const accepts = async (candidate: readonly Step[]): Promise<boolean> => {
     if (runs++ >= BUDGET) return false;
-    const outcome = await runCase(pair, { buffer: found.buffer, steps: candidate });
+    const { disagreement: outcome } = await runCase(pair, {
+      buffer: found.buffer,
+      steps: candidate,
+    });
     if (outcome === undefined || kindOf(outcome) !== kind) return false;
     steps = candidate.slice(0, outcome.step + 1);
     disagreement = outcome;

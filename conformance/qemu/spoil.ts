@@ -38,8 +38,20 @@ const POSITIONS: { readonly [K in EntryKind]: readonly (readonly number[])[] } =
 const HIGH = [39, 40, 46, 47, 48, 50, 51];
 const ADDRESS = 0xf_ffff_ffff_f000n;
 
-/** Spoils one entry of the book in one of the ways in which software gets entries wrong. */
+/** Spoils one entry of the book, now and then twice: which fault comes first is worth knowing. */
 export const spoilEntry = (random: Random, book: TableBook, entry: BookEntry): void => {
+  spoilOnce(random, book, entry);
+  if (random.chance(25)) spoilOnce(random, book, entry);
+};
+
+/** An entry worth spoiling: there are few of the device's own, and many of its page tables. */
+export const pickEntry = (random: Random, { entries }: TableBook): BookEntry => {
+  const own = entries.filter(({ what }) => what !== "table" && what !== "leaf");
+  return random.pick(random.chance(20) ? own : entries);
+};
+
+/** In one of the ways in which software gets entries wrong. */
+const spoilOnce = (random: Random, book: TableBook, entry: BookEntry): void => {
   const quadword = random.chance(70) ? 0 : random.below(entry.quadwords);
   const address = entry.address + BigInt(8 * quadword);
   const word = book.get(address);
@@ -52,6 +64,8 @@ export const spoilEntry = (random: Random, book: TableBook, entry: BookEntry): v
     [4, () => 0n],
     [4, () => (entry.what === "leaf" ? (word & ~ADDRESS) | 0xfee0_0000n : 0n)],
     [4, () => random.bits64() & ~(ADDRESS & 0xffff_ffffn)],
+    // Not present and wrong: which comes first?
+    [12, () => (word & ~1n) | (1n << BigInt(random.pick(POSITIONS[entry.what][quadword] ?? [1])))],
     [6, () => flip(random.below(12))],
     [6, () => flip(random.below(64) | 32)],
   ])();

@@ -94,6 +94,12 @@ export class TableBook {
     }
   }
 
+  /** What software has to write for one entry. */
+  storeOf({ address, quadwords }: BookEntry): Step {
+    const words = Array.from({ length: quadwords }, (_, i) => this.get(address + BigInt(8 * i)));
+    return { kind: "store", address, words };
+  }
+
   /** What software has to write for all of it, one step for each run of words. */
   stores(): Step[] {
     const addresses = [...this.#words.keys()].sort((a, b) => (a < b ? -1 : 1));

@@ -260,7 +260,7 @@ export class DeviceTables {
     target.firstStagePfn = entry.frame(fields.FSPTPTR);
     target.supervisorRequests = entry.has(fields.SRE);
     target.writeProtect = entry.has(fields.WPE);
-    target.extendedAccessed = entry.has(fields.EAFE);
+    target.extendedAccessed = this.#parts.capabilities.has("EAFS") && entry.has(fields.EAFE);
     return 0;
   }
 
