@@ -116,6 +116,23 @@ class BootBench {
 const total = ({ descriptors }: UnitWork): number =>
   [...descriptors.values()].reduce((sum, count) => sum + count, 0);
 
+/** What a boot and the reading of the disk make a driver do to the unit; both are the same every time. */
+export interface BootCounts {
+  readonly boot: { readonly reads: number; readonly writes: number; readonly descriptors: number };
+  readonly descriptorsPerMegabyte: number;
+}
+
+/** @throws CommandError when v86 or the guest is missing */
+export const countBoot = async (domains: DomainMode): Promise<BootCounts> => {
+  const figures: BootFigures = { boot: [], save: [], restore: [], read: [], snapshotBytes: 0 };
+  await new BootBench(readGuest(), await loadV86()).count(domains, figures);
+  const { reads, writes } = figures.booted!;
+  return {
+    boot: { reads, writes, descriptors: total(figures.booted!) },
+    descriptorsPerMegabyte: total(figures.copied!) / (DISK_BYTES / MIB),
+  };
+};
+
 const row = (domains: DomainMode, figures: BootFigures): string => {
   const { boot, save, restore, read, booted, copied, snapshotBytes } = figures;
   const best = (values: readonly number[]): number => Math.min(...values);

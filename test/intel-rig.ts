@@ -1,6 +1,4 @@
 import { frameAddress } from "../src/bits/halves.ts";
-import type { DmaEngine } from "../src/hardware/devices/index.ts";
-import { COMMAND, OPERATIONS, STATUS } from "../src/hardware/devices/spec/engine-registers.ts";
 import {
   IntelIommu,
   type IntelIommuOptions,
@@ -13,6 +11,7 @@ import { FaultInjector } from "../src/linux/fault-injector.ts";
 import { Frames } from "../src/linux/mm/frames.ts";
 import { enumeratePci } from "../src/linux/pci/index.ts";
 import { HostMachine, type HostMachineOptions } from "../src/machine/host-machine.ts";
+import { HostRig } from "./host-rig.ts";
 
 export const must = <T>(outcome: Outcome<T>): T => {
   if (!outcome.ok) throw new Error(outcome.errno);
@@ -20,8 +19,7 @@ export const must = <T>(outcome: Outcome<T>): T => {
 };
 
 /** A machine with a kernel's driver on it: what a test asserts of it is DMA and bytes. */
-export class IntelRig {
-  readonly machine: HostMachine;
+export class IntelRig extends HostRig {
   readonly faults = new FaultInjector();
   readonly frames: Frames;
   readonly iommu: IntelIommu;
@@ -50,11 +48,7 @@ export class IntelRig {
     options: Partial<HostMachineOptions> = {},
     driver: IntelIommuOptions = { unclaimed: "blocked" },
   ) {
-    const populate: HostMachineOptions["populate"] = ({ addEngine }) => {
-      addEngine({ device: 2 });
-      addEngine({ device: 3 });
-    };
-    this.machine = new HostMachine({ populate, ...options });
+    super(options);
     for (const engine of this.machine.engines) engine.function.config.write(4, 2, 6);
     const { platform } = this.machine;
     this.frames = new Frames(platform.memory, platform.ram, this.faults);
@@ -93,43 +87,5 @@ export class IntelRig {
     const before = [sum("descriptors"), sum("waits")] as const;
     action();
     return [sum("descriptors") - before[0], sum("waits") - before[1]];
-  }
-
-  #run(
-    engine: DmaEngine,
-    operation: keyof typeof OPERATIONS,
-    address: bigint,
-    pasid?: number,
-    translated = false,
-  ): string {
-    const { platform } = this.machine;
-    const bar = engine.function.bars[0]!.address;
-    platform.writeMmio(bar + 8n, 8, address);
-    platform.writeMmio(bar + 0x10n, 4, 1n);
-    platform.writeMmio(bar + 0x14n, 4, pasid === undefined ? 0n : 0x8000_0000n | BigInt(pasid));
-    const command = COMMAND.encode({ operation: OPERATIONS[operation], translated });
-    platform.writeMmio(bar + 0x18n, 4, command[0]!);
-    const { error, fault } = STATUS.decode([platform.readMmio(bar + 0x1cn, 4)]);
-    return error === 1n ? `fault ${fault.toString(16).padStart(2, "0")}` : "ok";
-  }
-
-  /** A byte read by DMA in hexadecimal, or `fault` and the code. */
-  load(index: number, address: bigint, pasid?: number, translated = false): string {
-    const engine = this.machine.engines[index]!;
-    const status = this.#run(engine, "read", address, pasid, translated);
-    const bar = engine.function.bars[0]!.address;
-    if (status !== "ok") return status;
-    return this.machine.platform
-      .readMmio(bar + 0x800n, 1)
-      .toString(16)
-      .padStart(2, "0");
-  }
-
-  /** Writes a byte by DMA. */
-  store(index: number, address: bigint, byte: number, pasid?: number): string {
-    const engine = this.machine.engines[index]!;
-    const bar = engine.function.bars[0]!.address;
-    this.machine.platform.writeMmio(bar + 0x800n, 1, BigInt(byte));
-    return this.#run(engine, "write", address, pasid);
   }
 }

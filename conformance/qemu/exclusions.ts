@@ -92,13 +92,6 @@ export const EXCLUSIONS: readonly Exclusion[] = [
     applies: (test) => test.mode !== "legacy" && changesWidth(test),
   },
   {
-    name: "EAFE without ECAP.EAFS",
-    why: "QEMU does not look at the bit, and the unit, told not to refuse it, does as it says",
-    applies: (test) =>
-      test.mode !== "legacy" &&
-      test.domainAt.flatMap((at) => writesTo(test, at + 8n)).some((word) => (word & 0x80n) !== 0n),
-  },
-  {
     name: "RID_PASID other than 0 in QEMU 7.2",
     why: "it counts there without ECAP.RPS",
     applies: (test, version) =>

@@ -3,9 +3,10 @@ import { type Command, EngineRig } from "../../../test/engine-rig.ts";
 import { NOWHERE } from "../../../test/vtd-tables.ts";
 import { PAGE_REQUEST_CAPABILITY } from "../pci/index.ts";
 import { createCapabilities } from "./capabilities.ts";
-import { PAGE_REQUEST_DESCRIPTOR } from "./page-request-queue.ts";
+
 import { SERVER } from "./profiles.ts";
 import { PAGE_GROUP_RESPONSE_DESCRIPTOR } from "./spec/descriptors.ts";
+import { PAGE_REQUEST_DESCRIPTOR } from "./spec/page-request.ts";
 import { FRCD, PEADDR, PECTL, PEDATA, PEUADDR, PQA, PQH, PQT, PRS } from "./spec/registers.ts";
 
 const PAGE = 0x7000n;

@@ -3,26 +3,10 @@ import type { Range } from "../../bits/range.ts";
 import type { Clock } from "../../hardware/platform/index.ts";
 import type { TraceChannel } from "../../trace/channel.ts";
 import { DONE, fail, type Outcome } from "../errno.ts";
-import type { PagingDomain } from "../iommu/index.ts";
+import type { DeferredUnmap, PagingDomain } from "../iommu/index.ts";
 import { DMA_FLUSHED, DMA_MAPPED, DMA_UNMAPPED } from "./events.ts";
 import { FlushQueue } from "./flush-queue.ts";
 import { IovaAllocator } from "./iova-allocator.ts";
-
-/** What has been unmapped and hardware has not been told of. */
-export interface DeferredUnmap {
-  /** Bytes that were mapped. */
-  readonly unmapped: bigint;
-  /** Gives back what only hardware still used; after `flushAll`. */
-  release(): void;
-}
-
-/** A paging domain that can put off telling hardware. */
-export interface DeferrableDomain extends PagingDomain {
-  /** As `unmap`, but hardware may use what was mapped until `flushAll`. */
-  unmapDeferred(iova: bigint, length: bigint): DeferredUnmap;
-  /** Has hardware forget every translation of the domain. */
-  flushAll(): void;
-}
 
 /** When hardware hears of what has been unmapped: before the unmap is over, or later and for many at once. */
 export type FlushMode = "strict" | "lazy";
@@ -31,7 +15,7 @@ export type FlushMode = "strict" | "lazy";
 export interface DmaDomainOptions {
   /** What its events call it. */
   readonly name: string;
-  readonly domain: DeferrableDomain;
+  readonly domain: PagingDomain;
   readonly mode: FlushMode;
   /** Ranges that its devices cannot use or have other uses for. */
   readonly reserved: readonly Range[];
@@ -68,14 +52,15 @@ export class DmaDomain {
     this.queue = new FlushQueue({
       clock,
       flush: () => {
-        domain.flushAll();
+        domain.deferral!.flush();
         trace.emit(DMA_FLUSHED, { domain: name });
       },
     });
   }
 
-  /** @returns EINVAL when the domain's pages are larger than 4 KiB */
+  /** @returns EINVAL when the domain's pages are larger than 4 KiB; EOPNOTSUPP when it cannot be lazy */
   static create(options: DmaDomainOptions): Outcome<DmaDomain> {
+    if (options.mode === "lazy" && options.domain.deferral === undefined) return fail("EOPNOTSUPP");
     const pageLg2 = trailingZeros(options.domain.pageSizes);
     if (pageLg2 > 12) return fail("EINVAL");
     return { ok: true, value: new DmaDomain(options, pageLg2) };
@@ -117,7 +102,7 @@ export class DmaDomain {
   }
 
   #unmapDeferred(iova: bigint, length: bigint): DeferredUnmap {
-    const { unmapped, release } = this.#options.domain.unmapDeferred(iova, length);
+    const { unmapped, release } = this.#options.domain.deferral!.unmap(iova, length);
     this.#ended(iova, length, unmapped);
     return { unmapped, release };
   }

@@ -2,7 +2,6 @@ import { describe, expect, it } from "vitest";
 import { IntelRig, must } from "../../../test/intel-rig.ts";
 import { requesterId } from "../../hardware/pci/index.ts";
 import { StaleDmaWatch } from "../../machine/stale-dma.ts";
-import { deferrable } from "../drivers/intel/deferrable.ts";
 import type { IntelIommuOptions } from "../drivers/intel/index.ts";
 import { DirectDma, DmaDevice, DmaDomain, type FlushMode, joinSegments, layOut } from "./index.ts";
 
@@ -24,7 +23,7 @@ class DmaRig extends IntelRig {
   constructor({ mode = "strict", driver = {}, dirtyTracking = false, reserved }: DmaOptions = {}) {
     super({}, { unclaimed: "blocked", ...driver });
     const { clock, trace } = this.machine;
-    const domain = deferrable(this.paging({ dirtyTracking }));
+    const domain = this.paging({ dirtyTracking });
     for (const index of [0, 1]) must(this.iommu.attach(this.device(index), domain));
     const regions = reserved ?? this.iommu.reservedRegions(this.device(0));
     const log = (line: string) => void this.log.push(line);

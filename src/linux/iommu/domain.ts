@@ -16,6 +16,22 @@ export interface DirtyOps {
   ): Outcome<undefined>;
 }
 
+/** What has been unmapped and hardware has not been told of. */
+export interface DeferredUnmap {
+  /** Bytes that were mapped. */
+  readonly unmapped: bigint;
+  /** Gives back what only hardware still used; after the flush. */
+  release(): void;
+}
+
+/** Unmapping first and telling hardware later, where a domain can do that. */
+export interface DeferralOps {
+  /** As `unmap`, but hardware may use what was mapped until `flush`. */
+  unmap(iova: bigint, length: bigint): DeferredUnmap;
+  /** Has hardware forget every translation of the domain. */
+  flush(): void;
+}
+
 /** A domain that translates by a page table of ours. */
 export interface PagingDomain {
   readonly kind: "paging";
@@ -25,6 +41,7 @@ export interface PagingDomain {
   /** Bit n for pages of 2^n bytes. */
   readonly pageSizes: bigint;
   readonly dirty?: DirtyOps;
+  readonly deferral?: DeferralOps;
   /** Maps all of a range, or nothing. */
   map(iova: bigint, pa: bigint, length: bigint, prot: number): Outcome<undefined>;
   /** Unmaps and flushes; returns the bytes that were mapped. */

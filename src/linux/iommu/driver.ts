@@ -93,4 +93,8 @@ export interface IommuDriver {
     pasid: number,
     domain: UserDomain | undefined,
   ): Outcome<undefined>;
+  /** Looks whether a device's page requests can be taken. @returns ENODEV when it cannot make any */
+  enablePageFaults?(device: IommuDevice): Outcome<undefined>;
+  /** Hands over every page request that a device has made until now. */
+  drainPageRequests?(device: IommuDevice): void;
 }

@@ -1,5 +1,6 @@
 import { DONE, fail, type Outcome, ok } from "../errno.ts";
-import type { Group, IommuDevice } from "../iommu/index.ts";
+import type { FaultSink, Group, IommuDevice, IoPageFault } from "../iommu/index.ts";
+import * as uapi from "../uapi/index.ts";
 import type { IommufdContext } from "./context.ts";
 import { allocPaging, type HwPagetable, HwptPaging } from "./hw-pagetable.ts";
 import { Ioas } from "./ioas.ts";
@@ -36,6 +37,30 @@ export class IommufdGroup {
     return [...this.attachments.keys()].some((pasid) => pasid !== undefined);
   }
 }
+
+/** Where page requests of an attachment go: to the queue of its page table, where that has one. */
+const faultSinkOf = (handle: AttachHandle): FaultSink | undefined => {
+  const { fault } = handle.hwpt;
+  if (fault === undefined) return undefined;
+  return ({ pasid, groupId, faults, respond }) => {
+    fault.report(handle, {
+      pasid,
+      groupId,
+      faults: faults.map(({ address, ...wants }, i) => ({
+        address,
+        permissions: permissionsOf(wants),
+        lastPage: i === faults.length - 1,
+      })),
+      respond: (success) => respond(success ? "success" : "invalid"),
+    });
+  };
+};
+
+const permissionsOf = (wants: Omit<IoPageFault, "address">): number =>
+  (wants.read ? uapi.IOMMU_PGFAULT_PERM_READ : 0) |
+  (wants.write ? uapi.IOMMU_PGFAULT_PERM_WRITE : 0) |
+  (wants.execute ? uapi.IOMMU_PGFAULT_PERM_EXEC : 0) |
+  (wants.privileged ? uapi.IOMMU_PGFAULT_PERM_PRIV : 0);
 
 /** A device that its driver has bound to this client. */
 export class Device extends IommufdObject {
@@ -143,7 +168,7 @@ export class Device extends IommufdObject {
     if (current !== undefined) current.devices.add(this);
     else {
       const handle = { device: this, hwpt, pasid };
-      const attached = this.#attachDomain(hwpt, pasid);
+      const attached = this.#attachDomain(handle);
       if (!attached.ok) {
         if (reserves) hwpt.ioas.iopt.reserved.removeOwner(this);
         return attached;
@@ -154,13 +179,15 @@ export class Device extends IommufdObject {
     return DONE;
   }
 
-  #attachDomain(hwpt: HwPagetable, pasid: number | undefined): Outcome<undefined> {
-    const compatible = this.#pasidError(hwpt, pasid);
-    if (compatible !== undefined) return fail(compatible);
+  #attachDomain(handle: AttachHandle): Outcome<undefined> {
+    const { hwpt, pasid } = handle;
+    const error = this.#pasidError(hwpt, pasid);
+    if (error !== undefined) return fail(error);
     const { core } = this.context;
+    const sink = faultSinkOf(handle);
     return pasid === undefined
-      ? core.attachGroup(this.device.group, hwpt.domain)
-      : core.attachPasid(this.device, pasid, hwpt.domain);
+      ? core.attachGroup(this.device.group, hwpt.domain, sink)
+      : core.attachPasid(this.device, pasid, hwpt.domain, sink);
   }
 
   /** A device's PASIDs and its requester ID together use page tables that allow PASIDs, or there are no PASIDs. */
@@ -192,7 +219,8 @@ export class Device extends IommufdObject {
       const reserved = this.#reserveForGroup(current, hwpt as HwptPaging);
       if (!reserved.ok) return reserved;
     }
-    const replaced = this.#replaceDomain(hwpt, pasid);
+    const handle = { device: this, hwpt, pasid };
+    const replaced = this.#replaceDomain(handle);
     const left = replaced.ok ? oldIoas : newIoas;
     if (left !== undefined && oldIoas !== newIoas) {
       for (const device of current.devices) left.iopt.reserved.removeOwner(device);
@@ -200,7 +228,7 @@ export class Device extends IommufdObject {
     if (!replaced.ok) return replaced;
     old.fault?.answerAll(current.handle);
     current.hwpt = hwpt;
-    current.handle = { device: this, hwpt, pasid };
+    current.handle = handle;
     for (let i = 0; i < current.devices.size; i++) {
       hwpt.get();
       // The last user that the old one loses is taken off by the caller, who may destroy it.
@@ -209,13 +237,15 @@ export class Device extends IommufdObject {
     return ok(old);
   }
 
-  #replaceDomain(hwpt: HwPagetable, pasid: number | undefined): Outcome<undefined> {
+  #replaceDomain(handle: AttachHandle): Outcome<undefined> {
+    const { hwpt, pasid } = handle;
     const error = this.#pasidError(hwpt, pasid);
     if (error !== undefined) return fail(error);
     const { core } = this.context;
+    const sink = faultSinkOf(handle);
     return pasid === undefined
-      ? core.replaceGroup(this.device.group, hwpt.domain)
-      : core.replacePasid(this.device, pasid, hwpt.domain);
+      ? core.replaceGroup(this.device.group, hwpt.domain, sink)
+      : core.replacePasid(this.device, pasid, hwpt.domain, sink);
   }
 
   #reserveForGroup(attachment: Attachment, hwpt: HwptPaging): Outcome<undefined> {

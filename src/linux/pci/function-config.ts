@@ -2,6 +2,7 @@ import type { PciCapability } from "../../hardware/pci/spec/capabilities.ts";
 import type { Platform } from "../../hardware/platform/index.ts";
 import type { Field, Layout } from "../../struct/layout.ts";
 
+const COMMAND = 4;
 const CAPABILITIES_POINTER = 0x34;
 const CAPABILITIES_LIST = 1 << 20;
 const FIRST_EXTENDED = 0x100;
@@ -25,6 +26,12 @@ export class FunctionConfig {
   /** Reads 32 bits at a multiple of 4. */
   read(offset: number): number {
     return this.#platform.readConfig(this.segment, this.source, offset, 4);
+  }
+
+  /** Sets bits 15:0 of the command register to what is set in `bits`, beside what is set already. */
+  enable(bits: number): void {
+    const command = (this.read(COMMAND) & 0xffff) | bits;
+    this.#platform.writeConfig(this.segment, this.source, COMMAND, 2, command);
   }
 
   /** Whether somebody answers. */

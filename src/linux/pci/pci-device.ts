@@ -20,6 +20,11 @@ export const PORT_TYPES = {
   integratedEndpoint: 9,
 } as const;
 
+/** Bits of the command register (PCIe 6.3 §7.5.1.1.3), and where it is. */
+const COMMAND = 4;
+const MEMORY_SPACE = 2;
+const BUS_MASTER = 4;
+
 const hexDigits = (value: number, width: number): string => value.toString(16).padStart(width, "0");
 
 /** A function as the kernel has found it. */
@@ -75,6 +80,35 @@ export class PciDevice {
     return this.config.get(PASID_CAPABILITY, "maxPasidWidth");
   }
 
+  /** Lets it answer memory accesses and do DMA, bridges on the way included. */
+  enable(): void {
+    for (let hop: PciDevice | undefined = this; hop !== undefined; hop = hop.parent) {
+      hop.config.enable(MEMORY_SPACE | BUS_MASTER);
+    }
+  }
+
+  /**
+   * Resets the function. What it may do afterwards is what it was allowed before;
+   * what it had cached or waited for is gone.
+   *
+   * @returns ENOTTY without such a reset
+   */
+  reset(): Outcome<undefined> {
+    const { config } = this;
+    if (config.get(PCI_EXPRESS_CAPABILITY, "functionLevelReset") === 0) return fail("ENOTTY");
+    const command = config.read(COMMAND) & 0xffff;
+    const sendsPasids = config.get(PASID_CAPABILITY, "pasidEnable") === 1;
+    const caches = config.get(ATS_CAPABILITY, "atsEnable") === 1;
+    const requestsPages = config.get(PAGE_REQUEST_CAPABILITY, "pageRequestEnable") === 1;
+    const allocation = config.get(PAGE_REQUEST_CAPABILITY, "allocation");
+    config.set(PCI_EXPRESS_CAPABILITY, { initiateReset: 1 });
+    if (sendsPasids) this.enablePasid();
+    if (caches) this.enableAts();
+    if (requestsPages) this.enablePageRequests(allocation);
+    config.enable(command);
+    return DONE;
+  }
+
   /**
    * Lets it send PASIDs, and ask to execute and with privilege where it can.
    *
@@ -121,5 +155,10 @@ export class PciDevice {
     config.set(PAGE_REQUEST_CAPABILITY, { allocation });
     config.set(PAGE_REQUEST_CAPABILITY, { pageRequestEnable: 1 });
     return DONE;
+  }
+
+  /** Has it ask for no more pages; those that it waits for are still to be answered. */
+  disablePageRequests(): void {
+    this.config.set(PAGE_REQUEST_CAPABILITY, { pageRequestEnable: 0 });
   }
 }

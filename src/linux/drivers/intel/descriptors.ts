@@ -4,6 +4,7 @@ import {
   DEVICE_TLB_DESCRIPTOR,
   INTERRUPT_ENTRY_DESCRIPTOR,
   IOTLB_DESCRIPTOR,
+  PAGE_GROUP_RESPONSE_DESCRIPTOR,
   PASID_CACHE_DESCRIPTOR,
   PASID_DEVICE_TLB_DESCRIPTOR,
   PASID_IOTLB_DESCRIPTOR,
@@ -106,3 +107,27 @@ export const interruptEntries = (): Descriptor => INTERRUPT_ENTRY_DESCRIPTOR.enc
 /** Writes `data` to `address` when everything before has completed. */
 export const waitFor = (address: bigint, data: number): Descriptor =>
   WAIT_DESCRIPTOR.encode({ TYPE: 5, SW: 1, FN: 1, STDATA: data, STADDR: address >> 2n });
+
+/** Waits until every page request that devices have sent before is in the page request queue. */
+export const drainPageRequests = (): Descriptor =>
+  WAIT_DESCRIPTOR.encode({ TYPE: 5, FN: 1, PD: 1 });
+
+/** What a page group response tells a device (PCIe 6.3 §10.4.2.1). */
+export const RESPONSE_CODES = { success: 0, invalid: 1, failure: 15 } as const;
+
+/** @param pasid `undefined` for a group of requests without one */
+export const pageGroupResponse = (
+  source: number,
+  pasid: number | undefined,
+  group: number,
+  code: number,
+): Descriptor =>
+  PAGE_GROUP_RESPONSE_DESCRIPTOR.encode({
+    TYPE: 9,
+    PP: pasid !== undefined,
+    RC: code,
+    RID: source,
+    PASID: pasid ?? 0,
+    LPIG: 1,
+    PRGI: group,
+  });

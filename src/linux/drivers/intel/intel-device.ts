@@ -1,4 +1,7 @@
-import { PASID_CAPABILITY } from "../../../hardware/pci/spec/capabilities.ts";
+import {
+  PAGE_REQUEST_CAPABILITY,
+  PASID_CAPABILITY,
+} from "../../../hardware/pci/spec/capabilities.ts";
 import { SCALABLE_CONTEXT_ENTRY } from "../../../hardware/vtd/spec/context-entry.ts";
 import { DONE, fail, type Outcome, ok } from "../../errno.ts";
 import type { Group, IommuDevice, IommuDriver } from "../../iommu/index.ts";
@@ -6,6 +9,7 @@ import type { Frames } from "../../mm/frames.ts";
 import type { PciDevice } from "../../pci/index.ts";
 import { type Binding, bindingItems, RID_PASID } from "./binding.ts";
 import type { CachingDevice, FlushItem, IntelUnit } from "./intel-unit.ts";
+import { PAGE_REQUEST_ROOM } from "./page-request-service.ts";
 import { PasidTable } from "./pasid-table.ts";
 
 const LEGACY_ABSENT = [0n, 0n];
@@ -26,6 +30,8 @@ export class IntelDevice implements IommuDevice, CachingDevice {
   ats = false;
   pasidExec = false;
   pasidPrivileged = false;
+  /** It may request pages. */
+  pageRequests = false;
 
   constructor(driver: IommuDriver, pci: PciDevice, unit: IntelUnit, group: Group) {
     this.name = pci.name;
@@ -49,6 +55,23 @@ export class IntelDevice implements IommuDevice, CachingDevice {
     if (atsAllowed && unit.has("DT")) this.ats = pci.enableAts().ok;
   }
 
+  /** Whether it could request pages, and have answers that it understands. */
+  get #canRequestPages(): boolean {
+    const { config } = this.pci;
+    return (
+      this.ats &&
+      this.unit.takesPageRequests &&
+      config.offsetOf(PAGE_REQUEST_CAPABILITY) !== undefined &&
+      (this.pasidLg2 === 0 || config.get(PAGE_REQUEST_CAPABILITY, "responsePasidRequired") === 1)
+    );
+  }
+
+  /** Lets it request pages, once its context entry says that it may. */
+  enablePageRequests(): void {
+    if (this.#canRequestPages)
+      this.pageRequests = this.pci.enablePageRequests(PAGE_REQUEST_ROOM).ok;
+  }
+
   /**
    * Points the context entries of all its aliases at its PASIDs, in scalable mode.
    *
@@ -63,6 +86,7 @@ export class IntelDevice implements IommuDevice, CachingDevice {
       P: 1,
       DTE: this.ats,
       PASIDE: this.pasidLg2 > 0,
+      PRE: this.#canRequestPages,
       PDTS: table.value.sizeCode,
       PASIDDIRPTR: table.value.address,
       RID_PASID: 0,
@@ -161,8 +185,10 @@ export class IntelDevice implements IommuDevice, CachingDevice {
   }
 
   quarantine(): void {
+    if (this.pageRequests) this.pci.disablePageRequests();
     this.pci.disableAts();
     this.ats = false;
+    this.pageRequests = false;
   }
 
   /** The binding of requests without a PASID. */

@@ -8,6 +8,7 @@ import type {
   IommuDevice,
   IommuDriver,
   NestedDomain,
+  PageResponse,
   PagingDomain,
   PagingRequest,
   ReservedRegion,
@@ -22,6 +23,7 @@ import { IntelDevice } from "./intel-device.ts";
 import type { Attachment, IntelDomain } from "./intel-domain.ts";
 import { IntelUnit, type UnitMode, type UnitParts } from "./intel-unit.ts";
 import { IntelNestedDomain, type StageOne } from "./nested-domain.ts";
+import type { QueuedPageRequest } from "./page-request-service.ts";
 import { IntelPagingDomain } from "./paging-domain.ts";
 import { secondStageLevels, tracksDirty } from "./second-stage.ts";
 import { readStageOne } from "./stage-one-data.ts";
@@ -92,6 +94,10 @@ export class IntelIommu implements IommuDriver {
     }
     if (units.length === 0) return fail("ENODEV");
     const driver = new IntelIommu(parts, units, options);
+    for (const unit of units) {
+      unit.onPageRequest = (request) => driver.#pageRequested(unit, request);
+      unit.onPageRequestsLost = () => parts.pageRequestsLost?.(driver.devices);
+    }
     const ready = driver.#start(functions);
     if (ready.ok) return ok(driver);
     driver.shutDown();
@@ -140,6 +146,7 @@ export class IntelIommu implements IommuDriver {
       );
       const installed = device.installPasids(this.#parts.frames, sharing?.pasids);
       if (!installed.ok) return installed;
+      device.enablePageRequests();
     }
     return this.restoreDefault(device);
   }
@@ -152,6 +159,31 @@ export class IntelIommu implements IommuDriver {
     const changed = device.change(RID_PASID, passThrough(device));
     if (changed.ok) this.#leave(device, RID_PASID);
     return changed;
+  }
+
+  /** Hands a page request on; what makes no sense, and what nobody takes, is refused. */
+  #pageRequested(unit: IntelUnit, request: QueuedPageRequest): void {
+    const { source, pasid, group, last, ...fault } = request;
+    const { read, write, execute, privileged } = fault;
+    // A Stop Marker wants no answer (PCIe 6.3 §10.4.1.2).
+    if (last && !read && !write) return;
+    const device = this.devices.find((each) => each.unit === unit && each.source === source);
+    const report = this.#parts.pageRequested;
+    const odd = (privileged && (read || write)) || (execute && read);
+    if (device !== undefined && report !== undefined && !odd) {
+      const answer = (response: PageResponse): void => unit.answer(request, response);
+      report({ device, pasid, group, last, fault, answer });
+    } else if (last) unit.answer(request, "invalid");
+  }
+
+  /** @returns ENODEV when the device may not request pages */
+  enablePageFaults(device: IommuDevice): Outcome<undefined> {
+    return (device as IntelDevice).pageRequests ? DONE : fail("ENODEV");
+  }
+
+  drainPageRequests(device: IommuDevice): void {
+    const { unit, pageRequests } = device as IntelDevice;
+    if (pageRequests) unit.drainPageRequests();
   }
 
   capable(given: IommuDevice, capability: Capability): boolean {
@@ -296,7 +328,7 @@ export class IntelIommu implements IommuDriver {
         device.block(pasid);
         this.#leave(device, pasid);
       }
-      device.pci.disableAts();
+      device.quarantine();
     }
     for (const unit of this.units) unit.free();
     for (const table of new Set(this.devices.map(({ pasids }) => pasids))) table?.free();

@@ -6,18 +6,23 @@ import { CCMD, IOTLB, IRTA } from "../../../hardware/vtd/spec/registers.ts";
 import { RTADDR, TTM_LEGACY, TTM_SCALABLE } from "../../../hardware/vtd/spec/root-table-address.ts";
 import { DONE, fail, type Outcome, ok } from "../../errno.ts";
 import type { FaultInjector } from "../../fault-injector.ts";
+import type { IommuDevice, PageRequestReport } from "../../iommu/index.ts";
 import type { Frames } from "../../mm/frames.ts";
 import {
   contextCacheGlobal,
   type Descriptor,
   type Drains,
+  drainPageRequests,
   interruptEntries,
   iotlbGlobal,
+  pageGroupResponse,
   pasidCacheGlobal,
+  RESPONSE_CODES,
 } from "./descriptors.ts";
 import { DomainIds } from "./domain-ids.ts";
 import { FaultHandler, faultLine, type RecordedFault } from "./fault-handler.ts";
 import { InvalidationQueue } from "./invalidation-queue.ts";
+import { PageRequestService, type QueuedPageRequest } from "./page-request-service.ts";
 import { RootTable } from "./root-table.ts";
 import { UnitRegisters } from "./unit-registers.ts";
 
@@ -30,6 +35,10 @@ export interface UnitParts {
   readonly log: (line: string) => void;
   /** Told of each fault that a unit records, after the log. */
   readonly faulted?: (fault: RecordedFault) => void;
+  /** Takes devices' page requests; they are refused when absent. */
+  readonly pageRequested?: (request: PageRequestReport) => void;
+  /** Told that requests of some of these devices have been lost. */
+  readonly pageRequestsLost?: (devices: readonly IommuDevice[]) => void;
 }
 
 /** How a unit is driven. */
@@ -72,6 +81,11 @@ export class IntelUnit {
   readonly #parts: UnitParts;
   #interruptTable: number | undefined;
   #faultHandler: FaultHandler | undefined;
+  #pageRequests: PageRequestService | undefined;
+  /** Takes page requests; without it they are refused. */
+  onPageRequest: ((request: QueuedPageRequest) => void) | undefined = undefined;
+  /** Told when page requests have been lost. */
+  onPageRequestsLost: (() => void) | undefined = undefined;
   #dead = false;
 
   private constructor(
@@ -146,6 +160,8 @@ export class IntelUnit {
     if (!flushed.ok) return flushed;
     const connected = this.#connectFaults();
     if (!connected.ok) return connected;
+    const serving = this.scalable && this.has("PRS") ? this.#servePageRequests() : DONE;
+    if (!serving.ok) return serving;
     return interruptRemapping && this.has("IR") ? this.#remapInterrupts() : DONE;
   }
 
@@ -177,6 +193,43 @@ export class IntelUnit {
     return DONE;
   }
 
+  #servePageRequests(): Outcome<undefined> {
+    const { platform, frames, log } = this.#parts;
+    const started = PageRequestService.start(platform, this.registers, frames, {
+      requested: (request) => {
+        if (this.onPageRequest !== undefined) this.onPageRequest(request);
+        else if (request.last) this.answer(request, "invalid");
+      },
+      overflowed: () => {
+        log(`${this.name}: page requests were lost`);
+        this.onPageRequestsLost?.();
+      },
+    });
+    if (!started.ok) return started;
+    this.#pageRequests = started.value;
+    return DONE;
+  }
+
+  /** Whether devices' page requests can reach the driver. */
+  get takesPageRequests(): boolean {
+    return this.#pageRequests !== undefined;
+  }
+
+  /** Answers a group of page requests. */
+  answer({ source, pasid, group }: QueuedPageRequest, response: keyof typeof RESPONSE_CODES): void {
+    const descriptor = pageGroupResponse(source, pasid, group, RESPONSE_CODES[response]);
+    if (this.flush([{ descriptor }]).ok || this.flush([{ descriptor }]).ok) return;
+    this.#parts.log(`${this.name}: a page response was lost`);
+  }
+
+  /** Takes every page request that has been sent until now. */
+  drainPageRequests(): void {
+    const service = this.#pageRequests;
+    if (service === undefined) return;
+    if (this.has("PDS")) this.mustFlush([{ descriptor: drainPageRequests() }]);
+    service.handle();
+  }
+
   #remapInterrupts(): Outcome<undefined> {
     const pfn = this.#parts.frames.allocate();
     if (pfn === undefined) return fail("ENOMEM");
@@ -201,7 +254,8 @@ export class IntelUnit {
   /** Carries out a flush. @returns as `InvalidationQueue.submit` */
   flush(items: readonly FlushItem[]): Outcome<undefined> {
     if (items.length === 0 || this.#dead) return DONE;
-    return this.queue.submit(items.map(({ descriptor }) => descriptor));
+    const submit = () => this.queue.submit(items.map(({ descriptor }) => descriptor));
+    return this.#pageRequests?.holdOff(submit) ?? submit();
   }
 
   /**
@@ -254,6 +308,8 @@ export class IntelUnit {
     this.registers.command("TE", "TES", false);
     this.registers.command("IRE", "IRES", false);
     this.#faultHandler?.disconnect();
+    this.#pageRequests?.stop();
+    this.#pageRequests = undefined;
     this.queue.stop();
     this.queue.free();
     this.root.free();

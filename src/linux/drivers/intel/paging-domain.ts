@@ -13,7 +13,7 @@ import {
   X86_64,
 } from "../../../page-table/index.ts";
 import { DONE, fail, type Outcome, ok } from "../../errno.ts";
-import type { DirtyOps, DirtyVisit, PagingDomain } from "../../iommu/index.ts";
+import type { DeferralOps, DirtyOps, DirtyVisit, PagingDomain } from "../../iommu/index.ts";
 import type { Frames } from "../../mm/frames.ts";
 import { type Binding, deviceTlbItems } from "./binding.ts";
 import { iotlbOfDomain, iotlbPages, pasidIotlb, pasidIotlbPages } from "./descriptors.ts";
@@ -74,6 +74,16 @@ export class IntelPagingDomain extends IntelDomain implements PagingDomain {
   readonly nestParent: boolean;
   readonly aperture: Range;
   readonly dirty?: DirtyOps;
+  readonly deferral: DeferralOps = {
+    unmap: (iova, length) => {
+      const gather = new Gather(this.table.pages);
+      const { unmapped } = this.table.unmap(iova, length, gather);
+      return { unmapped, release: () => gather.release() };
+    },
+    flush: () => {
+      for (const { unit, id } of this.#unitsBelow()) unit.mustFlush(this.#itemsFor(unit, id));
+    },
+  };
   /** Nested domains over it: what it unmaps, they cache. */
   readonly children: Set<IntelDomain> = new Set();
   table: PageTable;
@@ -206,11 +216,12 @@ export class IntelPagingDomain extends IntelDomain implements PagingDomain {
     return [...own, ...[...new Set(others)].map((unit) => ({ unit, id: undefined }))];
   }
 
+  /** @param span everything when absent */
   #itemsFor(
     unit: IntelUnit,
     id: number | undefined,
-    span: PageSpan,
-    leavesOnly: boolean,
+    span?: PageSpan,
+    leavesOnly = false,
   ): readonly FlushItem[] {
     const users = [...this.attachments].filter(({ device }) => device.unit === unit);
     const nested = [...this.children].filter((child) =>
@@ -236,10 +247,10 @@ export class IntelPagingDomain extends IntelDomain implements PagingDomain {
     unit: IntelUnit,
     id: number,
     users: readonly { readonly pasid: number }[],
-    span: PageSpan,
+    span: PageSpan | undefined,
     leavesOnly: boolean,
   ): readonly FlushItem[] {
-    const selects = canSelect(unit, span);
+    const selects = span !== undefined && canSelect(unit, span);
     if (this.stage === "second") {
       return [
         {
