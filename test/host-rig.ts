@@ -13,6 +13,8 @@ export interface PageAsk {
   readonly write?: boolean;
   readonly group?: number;
   readonly last?: boolean;
+  readonly execute?: boolean;
+  readonly privileged?: boolean;
 }
 
 /** Two engines at 00:02.0 and 00:03.0. */
@@ -59,8 +61,9 @@ export class HostRig {
   }
 
   /** Asks for a page; `busy` until the answer comes. */
-  ask(index: number, address: bigint, { pasid, write, group = 1, last = true }: PageAsk = {}) {
-    const flags = { wantsWrite: write ?? false, group, last };
+  ask(index: number, address: bigint, ask: PageAsk = {}): string {
+    const { pasid, write: wantsWrite = false, group = 1, last = true, ...rest } = ask;
+    const flags = { wantsWrite, group, last, ...rest };
     return this.#run(this.machine.engines[index]!, "requestPage", address, pasid, flags);
   }
 

@@ -157,7 +157,7 @@ export class IommuCore {
     for (const device of group.devices) this.pageFaults.setSink(device, undefined, sink);
     const moved = this.#move(group, domain, state.restTarget);
     if (moved.ok) state.attached = { domain, sink };
-    else for (const device of group.devices) this.#endFaults(device, undefined);
+    else this.#endFaults(group, undefined, sink);
     return moved;
   }
 
@@ -169,21 +169,20 @@ export class IommuCore {
     if (!able.ok) return able;
     const moved = this.#move(group, domain, state.target);
     if (!moved.ok) return moved;
+    this.#endFaults(group, undefined, state.attached.sink);
     state.attached = { domain, sink };
-    for (const device of group.devices) {
-      this.#endFaults(device, undefined);
-      this.pageFaults.setSink(device, undefined, sink);
-    }
+    for (const device of group.devices) this.pageFaults.setSink(device, undefined, sink);
     return DONE;
   }
 
   /** Ends a group's attachment. It cannot fail. */
   detachGroup(group: Group): void {
     const state = this.#of(group);
-    if (state.attached === undefined) return;
+    const { attached } = state;
+    if (attached === undefined) return;
     state.attached = undefined;
     this.#settle(group, state.restTarget);
-    for (const device of group.devices) this.#endFaults(device, undefined);
+    this.#endFaults(group, undefined, attached.sink);
   }
 
   /**
@@ -197,21 +196,22 @@ export class IommuCore {
     const { pasids, target } = this.#of(group);
     driver.attach(device, undefined);
     for (const pasid of pasids.keys()) driver.attachPasid!(device, pasid, undefined);
-    for (const pasid of [undefined, ...pasids.keys()]) {
-      driver.drainPageRequests?.(device);
-      this.pageFaults.refuseAll(device, pasid);
-    }
+    driver.drainPageRequests?.(device);
+    for (const pasid of [undefined, ...pasids.keys()]) this.pageFaults.refuseAll(device, pasid);
     const outcome = reset();
     if (!this.#apply(device, target).ok) this.#apply(device, "blocked");
     for (const [pasid, { domain }] of pasids) driver.attachPasid!(device, pasid, domain);
     return outcome;
   }
 
-  /** Delivers what is on its way, and refuses what waits; nobody takes faults afterwards. */
-  #endFaults(device: IommuDevice, pasid: number | undefined): void {
-    device.driver.drainPageRequests?.(device);
-    this.pageFaults.setSink(device, pasid, undefined);
-    this.pageFaults.refuseAll(device, pasid);
+  /** Delivers to `sink` what is on its way, and refuses what waits; it takes no faults afterwards. */
+  #endFaults(group: Group, pasid: number | undefined, sink: FaultSink | undefined): void {
+    if (sink === undefined) return;
+    for (const device of group.devices) {
+      device.driver.drainPageRequests?.(device);
+      this.pageFaults.setSink(device, pasid, undefined);
+      this.pageFaults.refuseAll(device, pasid);
+    }
   }
 
   #pasidError({ group }: IommuDevice, pasid: number): "EOPNOTSUPP" | "EINVAL" | undefined {
@@ -260,7 +260,7 @@ export class IommuCore {
     for (const each of group.devices) this.pageFaults.setSink(each, pasid, sink);
     const moved = this.#movePasid(group, pasid, domain, undefined);
     if (moved.ok) pasids.set(pasid, { domain, sink });
-    else for (const each of group.devices) this.#endFaults(each, pasid);
+    else this.#endFaults(group, pasid, sink);
     return moved;
   }
 
@@ -281,19 +281,20 @@ export class IommuCore {
     if (!able.ok) return able;
     const moved = this.#movePasid(group, pasid, domain, current.domain);
     if (!moved.ok) return moved;
+    this.#endFaults(group, pasid, current.sink);
     pasids.set(pasid, { domain, sink });
-    for (const each of group.devices) {
-      this.#endFaults(each, pasid);
-      this.pageFaults.setSink(each, pasid, sink);
-    }
+    for (const each of group.devices) this.pageFaults.setSink(each, pasid, sink);
     return DONE;
   }
 
   /** Ends the attachment of a PASID. It cannot fail; nothing happens without one. */
   detachPasid({ group }: IommuDevice, pasid: number): void {
-    if (!this.#of(group).pasids.delete(pasid)) return;
+    const { pasids } = this.#of(group);
+    const current = pasids.get(pasid);
+    if (current === undefined) return;
+    pasids.delete(pasid);
     this.#movePasid(group, pasid, undefined, undefined);
-    for (const each of group.devices) this.#endFaults(each, pasid);
+    this.#endFaults(group, pasid, current.sink);
   }
 }
 

@@ -121,6 +121,7 @@ export class PageRequestService {
     this.#busy = false;
     if (this.#registers.read(PRS).PRO === 0n) return;
     this.#told.overflowed();
+    this.#registers.write(PQH, PQH.encode({ PQH: this.#head })[0]!);
     this.#registers.write(PRS, OVERFLOW);
   }
 
