@@ -87,6 +87,9 @@ describe("default domains", () => {
     expect(rig.load(0, 0xffff_f000n)).toBe("42");
     expect(must(dma.map(rig.page(1), PAGE, "both"))).toBe(0xffff_e000n);
     expect(rig.kernel.log).toContain("iommu: 0000:00:02.0: 0xfffff000 to 0xffffffff stay mapped");
+    dma.unmap(0xffff_e000n, PAGE);
+    rig.kernel.shutDown();
+    expect(rig.kernel.frames.counts.used).toBe(1);
   });
 });
 

@@ -5,6 +5,7 @@ import { StaleDmaWatch } from "../../machine/stale-dma.ts";
 import type { IntelIommuOptions } from "../drivers/intel/index.ts";
 import { DirectDma, DmaDevice, DmaDomain, type FlushMode, joinSegments, layOut } from "./index.ts";
 
+const PAGE = 4096n;
 const TEN_MS = 10_000_000n;
 
 interface DmaOptions {
@@ -103,7 +104,10 @@ describe("single buffers", () => {
       const list = [0xaa, 0xbb].map((byte) => ({ pa: rig.page(byte), length: 4096n }));
       const before = [rig.domain.iovas.taken, rig.frames.counts.used];
       rig.faults.failNth(n, ["table"]);
-      const outcome = rig.dma[0]!.mapScatterList(list, "both");
+      const outcome =
+        n % 2 === 0
+          ? rig.dma[0]!.mapScatterList(list, "both")
+          : rig.dma[0]!.map(list[0]!.pa, PAGE, "both");
       if (!rig.faults.hasFailed) break;
       failures += 1;
       expect(outcome).toEqual({ ok: false, errno: "ENOMEM" });
@@ -170,6 +174,15 @@ describe("scatter lists", () => {
       { address: 0x10_0000n, length: 0x2000n },
       { address: 0x10_2000n, length: 0x1000n },
       { address: 0x10_4000n, length: 0x2000n },
+    ]);
+  });
+
+  it("DMA-SG-02: neighbours that meet on a boundary stay two segments", () => {
+    const limits = { maxLength: 0x1_0000n, boundaryLg2: 14 };
+    const list = Array.from({ length: 5 }, (_, i) => ({ pa: BigInt(i) << 20n, length: 0x1000n }));
+    expect(joinSegments(layOut(list, 12, limits), 0x10_0000n, 12, limits)).toEqual([
+      { address: 0x10_0000n, length: 0x4000n },
+      { address: 0x10_4000n, length: 0x1000n },
     ]);
   });
 

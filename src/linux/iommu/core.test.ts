@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { must } from "../../../test/intel-rig.ts";
 import { KernelRig } from "../../../test/kernel-rig.ts";
+import { PAGE_REQUEST_CAPABILITY } from "../../hardware/pci/spec/capabilities.ts";
 import type { HostBuilder } from "../../machine/host-machine.ts";
 import type { FallibleResource } from "../fault-injector.ts";
 
@@ -164,6 +165,8 @@ describe("groups", () => {
     expect([outcome.ok, meanwhile]).toEqual([true, ["fault", "fault"]]);
     expect([see(0), see(0, 7)]).toEqual(["aa", "bb"]);
     expect(rig.load(0, IOVA, 7, true)).toBe("bb");
+    const { config } = first.pci;
+    expect(config.get(PAGE_REQUEST_CAPABILITY, "pageRequestEnable")).toBe(1);
   });
 });
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { must } from "../../../test/intel-rig.ts";
 import { KernelRig } from "../../../test/kernel-rig.ts";
+import { PAGE_REQUEST_CAPABILITY } from "../../hardware/pci/spec/capabilities.ts";
 import { type IoPageFaultGroup, PARTIAL_FAULT_LIMIT } from "./index.ts";
 
 const IOVA = 0x4000_0000n;
@@ -41,6 +42,8 @@ describe("I/O page faults", () => {
       expect(rig.load(0, IOVA, pasid)).toBe("aa");
       groups[0]!.respond("invalid");
       expect([core.pageFaults.outstanding(device), rig.answer(0)]).toEqual([0, "3:0"]);
+      // The device has not had an answer that it did not wait for.
+      expect(device.pci.config.get(PAGE_REQUEST_CAPABILITY, "unexpectedGroupIndex")).toBe(0);
     },
   );
 
@@ -50,6 +53,7 @@ describe("I/O page faults", () => {
     rig.ask(0, IOVA + PAGE, { group: 2, last: false });
     rig.ask(0, IOVA + 2n * PAGE, { group: 1, last: false });
     expect(groups).toEqual([]);
+    rig.ask(0, IOVA, { group: 1, last: false, pasid: 4 });
     rig.ask(0, IOVA + 3n * PAGE, { group: 1 });
     const addresses = groups[0]!.faults.map(({ address }) => address - IOVA);
     expect([groups.length, addresses]).toEqual([1, [0n, 2n * PAGE, 3n * PAGE]]);

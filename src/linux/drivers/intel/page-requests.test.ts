@@ -58,6 +58,31 @@ describe("page requests", () => {
     expect(groups.map(({ faults }) => faults[0]!.write)).toEqual(groups.map((_, i) => i % 2 === 1));
   });
 
+  it("INTEL-PRQ-02: requests that answers bring about are taken one after the other, around the end of the queue", () => {
+    const { rig, groups, sink } = rigOf();
+    const { core } = rig.kernel;
+    const count = 2200;
+    // The first is answered from outside, the others while they are being handed over.
+    const answering: FaultSink = (group) => {
+      sink(group);
+      if (groups.length > 1) group.respond("success");
+    };
+    must(core.attachPasid(rig.device(0), 3, rig.paging(), answering));
+    must(core.attachPasid(rig.device(1), 3, rig.paging(1), answering));
+    let asked = 1;
+    rig.machine.trace.listen("pci.page-response", () => {
+      if (asked >= count) return;
+      // The other engine: this one is still busy with its answer.
+      rig.ask(asked % 2, IOVA, { pasid: 3, group: asked % 512 });
+      asked += 1;
+    });
+    rig.ask(0, IOVA, { pasid: 3, group: 0 });
+    groups[0]!.respond("success");
+    expect(groups.length).toBe(count);
+    expect(groups.every(({ groupId }, i) => groupId === i % 512)).toBe(true);
+    expect([rig.status(0), rig.status(1), rig.kernel.log.length]).toEqual(["ok", "ok", 1]);
+  });
+
   it("INTEL-PRQ-03: after an overflow the log has a line, unfinished groups are forgotten, and others are taken", () => {
     const { rig, groups, attach, base } = rigOf();
     const { platform } = rig.machine;
