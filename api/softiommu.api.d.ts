@@ -47,6 +47,10 @@ declare const fromHalves: (hi: number, lo: number) => bigint;
 declare const frameOf: (hi: number, lo: number) => number;
 /** The page frame number in bits 51:12 of the entry `(hi, lo)`, below 2^40. */
 declare const entryFrame: (hi: number, lo: number) => number;
+/** Address bits 51:43 in a high half. Where one is set, the frame is no int32. */
+declare const FAR = 1046528;
+/** The page frame number of the address `(hi, lo)`, an int32, where no bit of `FAR` is set in `hi`. */
+declare const nearFrame: (hi: number, lo: number) => number;
 /** Bits 63:32 of the address of page frame `pfn`, as an int32. */
 declare const frameHigh: (pfn: number) => number;
 /** Bits 31:12 of the address of page frame `pfn`, in place, as an int32. */
@@ -87,7 +91,7 @@ declare const overlaps: (a: Range, b: Range) => boolean;
 /** Whether every address of `inner` is in `outer`. */
 declare const contains: (outer: Range, inner: Range) => boolean;
 declare namespace index_d_exports {
-  export { Address, Gpa, Hpa, Hva, Iova, LAST_ADDRESS, PAGE_LG2, PAGE_SIZE, Range, alignDown, alignUp, contains, entryFrame, floorLg2, frameAddress, frameHigh, frameLow, frameOf, fromHalves, gpa, hex, highHalf, hpa, hva, iova, isAligned, lowHalf, lowMask, overlaps, rangeLength, rangeOf, trailingZeros };
+  export { Address, FAR, Gpa, Hpa, Hva, Iova, LAST_ADDRESS, PAGE_LG2, PAGE_SIZE, Range, alignDown, alignUp, contains, entryFrame, floorLg2, frameAddress, frameHigh, frameLow, frameOf, fromHalves, gpa, hex, highHalf, hpa, hva, iova, isAligned, lowHalf, lowMask, nearFrame, overlaps, rangeLength, rangeOf, trailingZeros };
 }
 /**
  * A bank: page frames that lie side by side in one buffer. Whoever reads many

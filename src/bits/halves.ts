@@ -28,6 +28,12 @@ export const frameOf = (hi: number, lo: number): number => (hi >>> 0) * 0x10_000
 export const entryFrame = (hi: number, lo: number): number =>
   (hi & 0xf_ffff) * 0x10_0000 + (lo >>> 12);
 
+/** Address bits 51:43 in a high half. Where one is set, the frame is no int32. */
+export const FAR = 0x000f_f800;
+
+/** The page frame number of the address `(hi, lo)`, an int32, where no bit of `FAR` is set in `hi`. */
+export const nearFrame = (hi: number, lo: number): number => (hi << 20) | (lo >>> 12);
+
 /** Bits 63:32 of the address of page frame `pfn`, as an int32. */
 export const frameHigh = (pfn: number): number => Math.floor(pfn / 0x10_0000) | 0;
 

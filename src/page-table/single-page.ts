@@ -1,3 +1,4 @@
+import { FAR, nearFrame } from "../bits/halves.ts";
 import { WORDS_LG2 } from "../memory/bank.ts";
 import { traceMapped, traceUnmapped } from "./events.ts";
 import { INDEX_LG2 } from "./format.ts";
@@ -12,9 +13,6 @@ import type { PageTable } from "./page-table.ts";
  */
 
 const SLOT_MASK = (1 << INDEX_LG2) - 1;
-
-/** Address bits 51:43 in the high half of an entry: where one is set, the frame is no int32. */
-const FAR = 0x000f_f800;
 
 /** The level whose entries map `count` frames, or -1. */
 const levelOfSize = (count: number): number =>
@@ -42,7 +40,7 @@ const tableOf = (table: PageTable, vfn: number, target: number): number => {
     const hi = words[word | 1]!;
     if ((lo & tableMask) !== tableBits || ((lo & usedLo) | (hi & usedHi)) === 0) return -1;
     if ((hi & FAR) !== 0) return -1;
-    pfn = (hi << 20) | (lo >>> 12);
+    pfn = nearFrame(hi, lo);
     tableBits = (tableBits - tableStep) | 0;
   }
   return pfn;

@@ -1,3 +1,4 @@
+import { FAR, nearFrame } from "../../bits/halves.ts";
 import { NO_BANK, WORDS_LG2 } from "../../memory/bank.ts";
 import { type DmaRequest, READ, WRITE } from "../pci/dma-request.ts";
 import {
@@ -30,9 +31,7 @@ import type { WalkParts } from "./walk-parts.ts";
 
 const READ_WRITE = READ | WRITE;
 
-/** Address bits 51:43 in the high half. A frame below 2^43 bytes is an int32, which is what this walk knows. */
-const FAR = 0x000f_f800;
-/** The last such frame. */
+/** The last frame that is an int32, which is what this walk knows. */
 const FARTHEST = 0x7fff_ffff;
 
 /**
@@ -193,7 +192,7 @@ export class QuickWalk {
     let aboveRights = 0;
     for (let level = start; ; level = (level - 1) | 0) {
       if ((this.#outHi & FAR) !== 0) return false;
-      const pfn = (this.#outHi << 20) | (this.#outLo >>> 12);
+      const pfn = nearFrame(this.#outHi, this.#outLo);
       const { words, firstPfn } = memory.bankOf(pfn);
       const at = ((pfn - firstPfn) << WORDS_LG2) | (tableIndex(level, hi, lo) << 1);
       if (at >>> 0 >= words.length) return false;
@@ -290,7 +289,7 @@ export class QuickWalk {
       const { words } = structures;
       rights = words[known | RIGHTS]!;
       if ((words[known | OUT_HI]! & FAR) !== 0 || (must & all & ~rights) !== 0) return false;
-      pfn = (words[known | OUT_HI]! << 20) | (words[known | OUT_LO]! >>> 12);
+      pfn = nearFrame(words[known | OUT_HI]!, words[known | OUT_LO]!);
     } else if (topPfn > FARTHEST) return false;
     let above = 0;
     let aboveRights = 0;
@@ -312,7 +311,7 @@ export class QuickWalk {
         above = pfn;
         aboveRights = rights;
         rights = permitted;
-        pfn = (entryHi << 20) | (entryLo >>> 12);
+        pfn = nearFrame(entryHi, entryLo);
         continue;
       }
       const { leafHi, leafLo } = checks;

@@ -35,6 +35,7 @@ export class StructureCache {
 
   /** @returns the index of the entry for the lowest table for address `(hi, lo)` that is known, or -1 */
   find(tag: number, hi: number, lo: number): number {
+    // As `TranslationCache.find` of each level: to call it costs a cold walk a fifth, and so it is with `put`.
     const { words } = this;
     const mask = this.#mask;
     const low = key2MLow(hi, lo);

@@ -14,9 +14,6 @@ export const OUT_LO = 5;
 /** Offset of log2 of the size of what the key stands for. */
 export const PAGE_LG2 = 6;
 
-/** By a name of its own it takes the compiler less room to have than as a property. */
-const { imul } = Math;
-
 /** Key bits from here on are folded into those below. */
 const FOLD = 10;
 
@@ -28,7 +25,7 @@ const FOLD = 10;
  * instead of everywhere or nowhere.
  */
 export const placeOf = (tag: number, keyLo: number, mask: number): number =>
-  (imul(keyLo ^ (keyLo >>> FOLD), tag) << ENTRY_LG2) & mask;
+  (Math.imul(keyLo ^ (keyLo >>> FOLD), tag) << ENTRY_LG2) & mask;
 
 /** A range of at most this share of the entries is dropped key by key; a longer one by looking at every entry. */
 const PROBE_SHARE_LG2 = 3;

@@ -25,7 +25,7 @@ import { IntelUnit, type UnitMode, type UnitParts } from "./intel-unit.ts";
 import { IntelNestedDomain, type StageOne } from "./nested-domain.ts";
 import type { QueuedPageRequest } from "./page-request-service.ts";
 import { IntelPagingDomain } from "./paging-domain.ts";
-import { secondStageLevels, tracksDirty } from "./second-stage.ts";
+import { secondStageLevels, tracksDirty, widestCode } from "./second-stage.ts";
 import { readStageOne } from "./stage-one-data.ts";
 
 /** How the driver is to behave. */
@@ -359,7 +359,7 @@ const atsAllowed = ({ firmware }: Platform, pci: PciDevice): boolean => {
 
 /** Requests without a PASID are not translated. */
 const passThrough = ({ unit }: IntelDevice): Binding => {
-  const AW = Math.max(1, secondStageLevels(unit) - 2);
+  const AW = widestCode(unit);
   const DID = PASS_THROUGH_DOMAIN;
   const words = unit.scalable
     ? PASID_ENTRY.encode({ P: 1, PGTT: PGTT_PASS_THROUGH, AW, DID, PWSNP: unit.has("SMPWCS") })

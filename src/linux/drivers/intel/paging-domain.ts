@@ -23,11 +23,13 @@ import type { FlushItem, IntelUnit } from "./intel-unit.ts";
 import { type PageSpan, spanOf } from "./page-span.ts";
 import {
   firstStageSizes,
+  guestAddressWidth,
   hasSecondStageLevels,
   secondStageEntry,
   secondStageLevels,
   secondStageSizes,
   tracksDirty,
+  widestCode,
 } from "./second-stage.ts";
 
 /** What a paging domain is to be able to do. */
@@ -56,12 +58,11 @@ const tableOptions = (
     return { ...common, format: X86_64, levels, inputLg2, pageSizes: firstStageSizes(unit) };
   }
   const levels = secondStageLevels(unit);
-  const guestWidth = Number(unit.registers.capFields.MGAW) + 1;
   return {
     ...common,
     format: VTD_SECOND_STAGE,
     levels,
-    inputLg2: Math.min(12 + 9 * levels, guestWidth),
+    inputLg2: Math.min(12 + 9 * levels, guestAddressWidth(unit)),
     pageSizes: secondStageSizes(unit),
     writableOnly,
   };
@@ -140,11 +141,10 @@ export class IntelPagingDomain extends IntelDomain implements PagingDomain {
         (pageSizes & ~firstStageSizes(unit)) === 0n;
       return fits && (!this.coherent || unit.has("SC")) ? DONE : fail("EINVAL");
     }
-    const guestWidth = Number(unit.registers.capFields.MGAW) + 1;
     const fits =
       (!unit.scalable || unit.has("SSTS")) &&
       hasSecondStageLevels(unit, levels) &&
-      this.table.inputLg2 <= guestWidth &&
+      this.table.inputLg2 <= guestAddressWidth(unit) &&
       (pageSizes & ~secondStageSizes(unit)) === 0n &&
       (this.dirty === undefined || tracksDirty(unit)) &&
       (!this.coherent || unit.has("SC"));
@@ -160,7 +160,7 @@ export class IntelPagingDomain extends IntelDomain implements PagingDomain {
             P: 1,
             PGTT: PGTT_FIRST_STAGE,
             // Not of this stage's, but some units take from it what is canonical.
-            AW: Math.max(1, secondStageLevels(device.unit) - 2),
+            AW: widestCode(device.unit),
             DID: domainId,
             PWSNP: device.unit.has("SMPWCS"),
             PGSNP: this.coherent,

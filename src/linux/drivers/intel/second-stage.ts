@@ -28,6 +28,13 @@ export const secondStageLevels = (unit: IntelUnit): number => {
   return 0;
 };
 
+/** The width code of entries that have no second stage of their own to take it from: the unit's widest. */
+export const widestCode = (unit: IntelUnit): number => Math.max(1, secondStageLevels(unit) - 2);
+
+/** Bits of the addresses that a unit's second stage translates. */
+export const guestAddressWidth = ({ registers }: IntelUnit): number =>
+  Number(registers.capFields.MGAW) + 1;
+
 /** The page sizes of a unit's second stage, bit n for 2^n bytes. */
 export const secondStageSizes = ({ registers }: IntelUnit): bigint => {
   const large = registers.capFields.SSLPS;
